@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 import pickle
+import shutil
 import sqlite3
 import stat
 import threading
@@ -267,3 +268,36 @@ def test_a_folder_with_other_things_in_it_stays_open_but_not_the_caches(tmp_path
     Caches(tmp_path).close()
     assert stat.S_IMODE(tmp_path.stat().st_mode) == 0o755
     assert stat.S_IMODE((tmp_path / "judgments").stat().st_mode) == 0o700
+
+
+@pytest.mark.skipif(os.name == "nt", reason="files in use cannot be removed")
+@pytest.mark.parametrize("replaced", [False, True])
+def test_what_is_stored_after_the_folder_was_removed_is_in_a_new_one(tmp_path: Path, replaced: bool) -> None:
+    notes: list[str] = []
+    folder = tmp_path / "cache"
+    with closing(ContentCache(folder, note=notes.append)) as cache:
+        cache.put("a", 1)
+        shutil.rmtree(folder)
+        if replaced:
+            ContentCache(folder).close()
+        cache.put("b", 2)
+        cache.put("c", 3)
+    with closing(ContentCache(folder)) as cache:
+        assert [cache.get(key) for key in "abc"] == [None, 2, 3]
+    (note,) = notes
+    assert "was removed during the run" in note
+
+
+def test_judgments_wait_for_the_disk_and_what_can_be_computed_again_does_not(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    levels: list[str] = []
+
+    class Watched(sqlite3.Connection):
+        def execute(self, sql: str, *values: Any) -> sqlite3.Cursor:
+            levels.extend([sql.rsplit(maxsplit=1)[-1]] if "synchronous" in sql else [])
+            return super().execute(sql, *values)
+
+    monkeypatch.setattr("tvmerge._util.cache.GuardedConnection", Watched)
+    Caches(tmp_path).close()
+    assert levels == ["NORMAL", "FULL", "NORMAL"], "answers, judgments, digests"

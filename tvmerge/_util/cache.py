@@ -12,6 +12,7 @@ import sqlite3
 import time
 from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager, suppress
+from functools import partial
 from itertools import chain
 from pathlib import Path
 from threading import RLock
@@ -63,17 +64,22 @@ class ContentCache:
 
     Args:
         folder: Its folder; created if missing, readable only by the user.
-        note: Called with a line for the first damaged row that is asked for.
+        note: Called with a line for the first damaged row that is asked for, or if the folder is removed.
+        durable: Whether what is stored outlives a power failure, and not only the end of the process.
 
     Raises:
         UserError: The folder cannot be opened.
     """
 
-    def __init__(self, folder: Path, *, note: Callable[[str], None] = lambda _: None) -> None:
+    def __init__(
+        self, folder: Path, *, note: Callable[[str], None] = lambda _: None, durable: bool = False
+    ) -> None:
         self.folder = folder
         self.note = note
         self._lock = RLock()
         self._noted = False
+        self._durable = durable
+        self._file: tuple[int, int] | None = None
         self._database: sqlite3.Connection | None = None
         self._open()
 
@@ -192,10 +198,18 @@ class ContentCache:
             if self._database is None:
                 try:
                     make_private(self.folder)
-                    self._database = _patiently(_opened, self.folder / DATABASE)
+                    opening = partial(_opened, durable=self._durable)
+                    self._database = _patiently(opening, self.folder / DATABASE)
+                    self._file = _identity(self.folder / DATABASE)
                 except (sqlite3.Error, OSError) as error:
                     raise self._error("opened", error) from error
             return self._database
+
+    def _leave_removed(self) -> None:
+        """Close a database whose file was removed or replaced: what is written there would be lost."""
+        if self._database is not None and _identity(self.folder / DATABASE) != self._file:
+            self.close()
+            self.note(f"the cache folder {self.folder} was removed during the run; a new one is used")
 
     def _ask(self, query: str, *values: object) -> list[tuple[Any, ...]]:
         with self._lock:
@@ -208,6 +222,7 @@ class ContentCache:
     def _writing(self) -> Iterator[sqlite3.Connection]:
         """Open a transaction, which is undone if it fails."""
         with self._lock:
+            self._leave_removed()
             database = self._open()
             try:
                 database.execute("BEGIN IMMEDIATE")
@@ -249,7 +264,16 @@ def _patiently(opening: Callable[[Path], sqlite3.Connection], path: Path) -> sql
             time.sleep(0.01)
 
 
-def _opened(path: Path) -> sqlite3.Connection:
+def _identity(path: Path) -> tuple[int, int] | None:
+    """Return what identifies a file, whatever it is called; None if there is none."""
+    try:
+        state = path.stat()
+    except OSError:
+        return None
+    return state.st_dev, state.st_ino
+
+
+def _opened(path: Path, *, durable: bool) -> sqlite3.Connection:
     if path.is_symlink():
         # In a cache from elsewhere it may name any database.
         raise OSError(f"{path.name} is a link")
@@ -263,7 +287,7 @@ def _opened(path: Path) -> sqlite3.Connection:
         database.execute("PRAGMA trusted_schema = OFF")
         database.execute("PRAGMA auto_vacuum = FULL")
         database.execute("PRAGMA journal_mode = WAL")
-        database.execute("PRAGMA synchronous = NORMAL")
+        database.execute(f"PRAGMA synchronous = {'FULL' if durable else 'NORMAL'}")
         for statement in _LAYOUT:
             database.execute(statement)
         check_columns(database, _LAYOUT)

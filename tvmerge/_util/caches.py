@@ -34,7 +34,7 @@ class Caches:
     def __init__(self, folder: Path | None = None) -> None:
         root = _prepared(cache_folder() if folder is None else folder)
         self.answers = ContentCache(root / "answers")
-        self.judgments = ContentCache(root / "judgments")
+        self.judgments = ContentCache(root / "judgments", durable=True)
         self.digests = self._digests(root / "digests")
 
     def tell(self, note: Callable[[str], None]) -> None:

@@ -110,6 +110,12 @@ def test_all_files_arrive_in_one_commit(hub: _Hub, folder: Path) -> None:
     assert hub.commits == [{path.name: path.read_bytes() for path in folder.iterdir()}]
 
 
+def test_the_owner_decides_whether_a_new_repository_is_private(hub: _Hub, folder: Path) -> None:
+    push_to_hub(folder, "owner/merged")
+    (made,) = hub.made
+    assert not made.keys() & {"private", "visibility"}
+
+
 def test_a_refusal_is_told_in_one_line_and_leaves_the_folder(hub: _Hub, folder: Path) -> None:
     hub.refuses = True
     with pytest.raises(

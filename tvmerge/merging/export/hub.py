@@ -62,13 +62,13 @@ def check_upload(repo: str) -> None:
         raise ConfigError(f"{flag}: the token may only read; make one that may write, and set HF_TOKEN to it")
 
 
-def push_to_hub(folder: Path, repo: str, *, private: bool = False) -> str:
+def push_to_hub(folder: Path, repo: str, *, private: bool | None = None) -> str:
     """Upload a model folder in one commit to a repository, which is created if it does not exist.
 
     Args:
         folder: A folder written by tvmerge.
         repo: `owner/name`.
-        private: Whether a new repository is private.
+        private: Whether a new repository is private; None for the default of its owner.
 
     Returns:
         The repository's URL.
