@@ -5,31 +5,24 @@ from __future__ import annotations
 import asyncio
 import html
 import shutil
-from collections.abc import Iterator, Sequence
-from contextlib import closing
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from examples.demo.generate import BENCHMARK, fresh_questions, question_row
-from tvmerge._util.caches import Caches
 from tvmerge._util.files import write_jsonl
 from tvmerge._util.trace import Trace
 from tvmerge._util.urls import sqlite_url
 from tvmerge.config import RunConfig
-from tvmerge.judging.client.chat import Usage
-from tvmerge.judging.client.ledger import Ledger
-from tvmerge.judging.spec import JudgeSpec
 from tvmerge.report.page.page import render_page
 from tvmerge.report.result_file import read_record
-from tvmerge.run.block_size import AskClock, JudgingPrice, merges_of
+from tvmerge.run.block_size import AskClock, merges_of
 from tvmerge.run.optimize import optimize
 from tvmerge.run.progress import progress_of
 from tvmerge.study.blocks.table import Ask, asks_of
 from tvmerge.study.status import read_status
-from tvmerge.tasks.build import build_suite
-from tvmerge.tasks.suite import TaskSuite
 from tvmerge.testing import demo_config
 
 
@@ -56,7 +49,6 @@ def test_the_first_ask_of_each_size_is_left_out() -> None:
     clock = times.clock()
     tell(times, clock, [(4, 60, 1), (4, 2, 1), (4, 4, 1), (16, 30, 1), (16, 5, 1), (16, 5, 1)])
     assert clock.seconds() == {4: 3.0, 16: 5.0}
-    assert clock.questions == 60
 
 
 def test_asks_that_were_answered_before_do_not_count() -> None:
@@ -94,64 +86,6 @@ def test_merges_are_counted_over_all_engines() -> None:
         with trace.span(track, name):
             pass
     assert merges_of(trace) == 2
-
-
-@pytest.fixture(scope="module")
-def suite(tmp_path_factory: pytest.TempPathFactory) -> Iterator[TaskSuite]:
-    with closing(Caches(tmp_path_factory.mktemp("caches"))) as caches:
-        yield build_suite(demo_config(), caches, lambda _: None)
-
-
-def judges(suite: TaskSuite, *specs: JudgeSpec) -> TaskSuite:
-    return replace(suite, specs=specs, ledger=Ledger())
-
-
-DEAR = JudgeSpec("dear", "openai", price_input=10.0, price_output=30.0)
-CHEAP = JudgeSpec("cheap", "openai", price_input=1.0, price_output=2.0)
-UNPRICED = JudgeSpec("unpriced", "openai")
-
-
-def test_rules_and_judges_of_price_zero_are_free(suite: TaskSuite) -> None:
-    own_server = JudgeSpec(
-        "mine", "openai", base_url="http://127.0.0.1:1/v1", price_input=0.0, price_output=0.0
-    )
-    for found in (suite, judges(suite, *suite.specs, own_server)):
-        price = JudgingPrice(found, batched=False)
-        assert price.is_free
-        assert price.usd(0) == 0.0
-
-
-def test_a_price_is_the_mean_call_times_the_calls_of_an_answer(suite: TaskSuite) -> None:
-    panel = judges(suite, DEAR, CHEAP, *suite.specs)
-    panel.ledger.record(
-        panel.ledger.line("dear", Usage(100, 20), 0.5, 1.0)
-    )  # the test answer, before the search
-    price = JudgingPrice(panel, batched=False)
-    for _ in range(8):
-        panel.ledger.record(panel.ledger.line("dear", Usage(100, 20), 0.02, 1.0))
-        panel.ledger.record(panel.ledger.line("cheap", Usage(100, 20), 0.001, 1.0))
-        panel.ledger.hit("cheap")
-    assert not price.is_free
-    assert price.usd(4) == pytest.approx((0.5 + 8 * 0.02) / 9 * 2 + 0.001 * 4)
-
-
-@pytest.mark.parametrize("specs", [(UNPRICED,), (CHEAP, UNPRICED), (CHEAP,)])
-def test_a_price_that_is_not_known_or_was_not_charged_is_none(
-    specs: tuple[JudgeSpec, ...], suite: TaskSuite
-) -> None:
-    found = judges(suite, *specs)
-    price = JudgingPrice(found, batched=False)
-    for spec in specs:
-        found.ledger.hit(spec.name)
-    assert price.usd(4) is None
-    assert price.usd(0) is None
-
-
-def test_a_judge_of_the_callers_own_may_cost_anything(suite: TaskSuite) -> None:
-    price = JudgingPrice(judges(suite), batched=False)
-    assert not price.is_free
-    assert price.usd(4) is None
-    assert JudgingPrice(replace(judges(suite), rater=None), batched=False).is_free, "tasks rate themselves"
 
 
 def of_demo(folder: Path, trials: int) -> RunConfig:

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import asyncio
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import pytest
 
+from tests.judging.chats import LocalChat, a_request
 from tests.study.blocks.searches import BLOCK, QUESTIONS, open_blocks
 from tests.tables import Table
 from tvmerge.errors import ProviderError
-from tvmerge.records import Answer, Evaluation, Judgment, Question, Rating, Sampling, Unrated
+from tvmerge.judging.client.charges import ChargedChat
+from tvmerge.judging.client.chat import ChatReply, ChatRequest, Usage
+from tvmerge.judging.client.ledger import Prices
+from tvmerge.records import JUDGING_USD, Answer, Evaluation, Judgment, Question, Rating, Sampling, Unrated
 from tvmerge.run.block_trials import SILENT, BlockTrials
 from tvmerge.run.loop import Evaluator
 from tvmerge.scoring.objective import Objective, Part
@@ -63,6 +68,31 @@ def test_a_question_without_a_rating_has_no_score(trials: BlockTrials, study: Bl
     told = play(trials, study, lambda q: refused(q) if q.question_id == 1 else rated(q))
     assert told.scores == (1.0, None, 3.0, 4.0)
     assert study.trials[0].attrs["coverage"] == 0.75
+
+
+class TwoCalls(Table):
+    """A judge that is asked twice for each answer, as when answers are compared in both orders."""
+
+    async def judge(self, question: Question, answer: Answer) -> Sequence[Judgment]:
+        async def reply(request: ChatRequest) -> ChatReply:
+            return ChatReply("7", "stop", Usage(1000, 0))
+
+        chat = ChargedChat(LocalChat(reply), Prices(2.0, 0.0))
+        for order in ("first", "second"):
+            await chat.send(a_request(f"{question.question_id} {order}"))
+        return await super().judge(question, answer)
+
+
+@pytest.mark.parametrize("priced", [True, False])
+def test_what_judging_cost_is_recorded_with_the_candidate(priced: bool, study: BlockStudy) -> None:
+    table = TwoCalls(lambda recipe, question: 1.0)
+    trials = BlockTrials(study, Evaluator(table, table, Sampling()), OBJECTIVE, ASKED, priced=priced)
+    while study.told < 2 * 7 * BLOCK:
+        ask = study.ask()
+        evaluation = asyncio.run(trials.evaluate(ask))
+        trials.tell(ask, trials.outcome(ask, evaluation))
+    costs = [trial.attrs.get(JUDGING_USD) for trial in study.trials]
+    assert costs == [pytest.approx(2 * BLOCK * 2 * 0.002) if priced else None] * 7
 
 
 def test_a_model_that_is_not_usable_fails_and_nothing_is_scored(

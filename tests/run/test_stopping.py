@@ -9,11 +9,10 @@ from pathlib import Path
 import pytest
 
 from tests.study.blocks.searches import QUESTIONS, answer, drive, open_blocks, rows
+from tvmerge._util.urls import sqlite_url
 from tvmerge.errors import ConfigError
-from tvmerge.judging.client.chat import Usage
-from tvmerge.judging.client.ledger import Ledger
 from tvmerge.judging.spec import JudgeSpec
-from tvmerge.records import Evaluation
+from tvmerge.records import JUDGING_USD, Evaluation
 from tvmerge.run.loop import ask_and_tell
 from tvmerge.run.stopping import EVERY, Stopping, check_prices
 from tvmerge.study.blocks.study import BlockStudy, Told
@@ -34,14 +33,14 @@ def searched(
     when: StopWhen | None,
     window: int = 1,
     *,
-    ledger: Ledger | None = None,
+    usd: float = 0.0,
     price: float | None = None,
     dies_after: int | None = None,
     delays: random.Random | None = None,
 ) -> tuple[BlockStudy, Stopping]:
-    """Search to the end, or until so many more asks were told."""
+    """Search to the end, or until so many more asks were told; judging an answer costs `usd`."""
     study = open_blocks(folder, window)
-    stopping = Stopping(study, when, ledger or Ledger(), price)
+    stopping = Stopping(study, when, price)
     told = 0
 
     async def evaluate(ask: Ask) -> Evaluation:
@@ -53,8 +52,9 @@ def searched(
         nonlocal told
         found = answer(evaluation.recipe, ask)
         before = study.trials[ask.trial].attrs
-        count = before.get("questions", 0) + ask.stop - ask.start
-        study.tell(ask, Told(found.scores, {"questions": count, "judgments": 2 * count}, found.failure))
+        cost = before.get(JUDGING_USD, 0.0) + usd * (ask.stop - ask.start)
+        attrs = {JUDGING_USD: round(cost, 9)} if usd and not found.failure else {}
+        study.tell(ask, Told(found.scores, attrs, found.failure))
         told += 1
         if told == dies_after:
             raise DeadError
@@ -139,13 +139,9 @@ def test_a_search_without_a_bound_reports_its_prospects_at_the_end(tmp_path: Pat
 
 
 def test_a_bound_per_usd_weighs_the_gain_with_what_as_many_answers_cost(tmp_path: Path) -> None:
-    """A call costs 0.01 USD, and an answer has two."""
-    ledger = Ledger()
-    for _ in range(7):
-        ledger.record(ledger.line("judge", Usage(100, 10), 0.01, 0.1))
-    study, stopping = searched(tmp_path / "dear", StopWhen(0.05, per_usd=True), ledger=ledger)
-    asks = study.checkpoint(EVERY)
     price = 0.02
+    study, stopping = searched(tmp_path / "dear", StopWhen(0.05, per_usd=True), usd=price)
+    asks = study.checkpoint(EVERY)
     rates = [
         None if found is None else found.gain / (price * found.answers)
         for found in (study.prospect(at) for at in range(EVERY, asks + 1, EVERY))
@@ -153,10 +149,27 @@ def test_a_bound_per_usd_weighs_the_gain_with_what_as_many_answers_cost(tmp_path
     assert not stopping.goes_on
     assert [rate is not None and rate < 0.05 for rate in rates] == [False] * (len(rates) - 1) + [True]
     assert read_study(f"sqlite:///{tmp_path / 'dear' / 'study.db'}", "s").attrs[USD_PER_ANSWER] == price
-    # What is recorded counts, not a ledger that has seen other calls since.
-    ledger.record(ledger.line("judge", Usage(100, 10), 50.0, 0.1))
-    again, _ = searched(tmp_path / "dear", StopWhen(0.05, per_usd=True), ledger=ledger, price=price)
+    # What is recorded counts, not what other answers cost.
+    again, _ = searched(tmp_path / "dear", StopWhen(0.05, per_usd=True), usd=50.0, price=price)
     assert rows(again) == rows(study)
+
+
+def test_a_bound_per_usd_stops_a_killed_run_where_it_stops_another(tmp_path: Path) -> None:
+    """Which answers a run has paid for itself does not matter; what is recorded is to two digits."""
+    bound, usd, window = StopWhen(0.05, per_usd=True), 0.02345, 3
+    whole, _ = searched(tmp_path / "whole", bound, window, usd=usd)
+    cut = tmp_path / "cut"
+    for dies_after in (5, 11, 6, 9):
+        with pytest.raises(DeadError):
+            searched(cut, bound, window, usd=usd, dies_after=dies_after)
+    again, stopping = searched(cut, bound, window, usd=usd)
+    assert not stopping.goes_on
+    assert rows(again) == rows(whole)
+    prices = [
+        read_study(sqlite_url(tmp_path / name / "study.db"), "s").attrs[USD_PER_ANSWER]
+        for name in ("whole", "cut")
+    ]
+    assert prices == [0.023, 0.023]
 
 
 def test_answers_that_cost_nothing_are_worth_any_gain(tmp_path: Path) -> None:

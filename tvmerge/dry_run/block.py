@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from tvmerge.dry_run.text import PlannedBlock
-from tvmerge.run.block_size import JudgingPrice
+from tvmerge.run.judging_price import JudgingPrice
 from tvmerge.study.blocks.size import ASSUMED
 from tvmerge.study.blocks.sizes import final_size
 

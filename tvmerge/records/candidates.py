@@ -25,6 +25,9 @@ CUT_OFF = "cut_off"
 CUT_IN_THOUGHT = "cut_in_thought"
 """Trial attribute: fraction of answered turns that ended while the model was still thinking."""
 
+JUDGING_USD = "judging_usd"
+"""Trial attribute: what judging its answers cost in USD, whether it was paid for in this study or before."""
+
 
 @dataclass(frozen=True, slots=True)
 class Recipe:
@@ -50,12 +53,14 @@ class Evaluation:
         rated: Its answers, each with its judgments.
         stopped: Whether it was stopped before it had answered all questions.
         failure: Why the candidate gives no usable model; empty if it does.
+        usd: What the judgments cost in USD, whether paid for now or before; 0 if that was not measured.
     """
 
     recipe: Recipe
     rated: tuple[tuple[Answer, tuple[Judgment, ...]], ...] = ()
     stopped: bool = False
     failure: str = ""
+    usd: float = 0.0
 
     @property
     def answers(self) -> tuple[Answer, ...]:

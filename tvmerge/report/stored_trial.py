@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from tvmerge._util.typed import check_record, check_value
-from tvmerge.records.candidates import CUT_IN_THOUGHT, CUT_OFF, FAILURE, MEAN, OVERALL, Trial
+from tvmerge.records.candidates import CUT_IN_THOUGHT, CUT_OFF, FAILURE, JUDGING_USD, MEAN, OVERALL, Trial
 
 _ATTRS: Mapping[str, Any] = {
     MEAN: float | None,
@@ -14,6 +14,7 @@ _ATTRS: Mapping[str, Any] = {
     CUT_OFF: float,
     CUT_IN_THOUGHT: float,
     FAILURE: str,
+    JUDGING_USD: float,
     "se": float | None,
     "n": int,
     "questions": int,

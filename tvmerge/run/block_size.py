@@ -8,9 +8,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from tvmerge._util.trace import ENGINE, Trace
-from tvmerge.judging.client.ledger import Prices
-from tvmerge.judging.client.pipeline import prices_of
 from tvmerge.protocols import AskAndTell
+from tvmerge.run.judging_price import JudgingPrice
 from tvmerge.study.blocks.size import Costs
 from tvmerge.study.blocks.table import Ask
 
@@ -18,7 +17,6 @@ if TYPE_CHECKING:
     from tvmerge.run.spec import RunSpec
     from tvmerge.study.blocks.study import BlockStudy
     from tvmerge.tasks.base import Note
-    from tvmerge.tasks.suite import TaskSuite
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,11 +44,6 @@ class AskClock:
         self._clock = clock
         self._told: list[_Moment] = []
 
-    @property
-    def questions(self) -> int:
-        """How many questions were told."""
-        return sum(moment.questions for moment in self._told)
-
     def told(self, ask: Ask) -> None:
         """Note that an ask was told."""
         self._told.append(_Moment(ask.stop - ask.start, self._clock(), self._merges()))
@@ -68,45 +61,6 @@ class AskClock:
                 times[size] = times.get(size, 0.0) + after.at - before.at
                 merges[size] = merges.get(size, 0) + after.merges - before.merges
         return {size: times[size] / number for size, number in merges.items() if number}
-
-
-class JudgingPrice:
-    """What a run's judges charge.
-
-    Args:
-        suite: The judges.
-        batched: Whether requests are sent in batches.
-    """
-
-    def __init__(self, suite: TaskSuite, *, batched: bool) -> None:
-        self._ledger = suite.ledger
-        self._prices = {spec.name: prices_of(spec, batched=batched) for spec in suite.specs}
-        self._own = suite.rater is not None and not suite.specs
-        self._before = self._requests()
-
-    @property
-    def is_free(self) -> bool:
-        """Whether no judge charges anything, as far as is known."""
-        return not self._own and all(price == Prices(0.0, 0.0) for price in self._prices.values())
-
-    def usd(self, answers: int) -> float | None:
-        """Return the mean price of judging an answer; None if a price is not known, or nothing was charged.
-
-        Args:
-            answers: How many were judged since this object was made.
-        """
-        if self.is_free:
-            return 0.0
-        if self._own or None in self._prices.values() or not answers:
-            return None
-        now = self._requests()
-        asked = {judge: number - self._before.get(judge, 0) for judge, number in now.items()}
-        usage = self._ledger.usage()
-        return sum(u.cost / u.calls * asked[u.judge] for u in usage if u.cost and u.calls) / answers or None
-
-    def _requests(self) -> dict[str, int]:
-        """Return the requests by judge so far, with those that were answered by the cache."""
-        return {used.judge: used.calls + used.hits for used in self._ledger.usage()}
 
 
 class SizingStudy:
@@ -160,7 +114,7 @@ class SizingStudy:
     def ask(self) -> Ask:
         """Return the next ask, after its size has been chosen if that is due."""
         if self._study.sizes.is_due(len(self._study.asks)):
-            usd = self._price.usd(self._clock.questions)
+            usd = self._price.usd(self._study.trials)
             costs = Costs(usd, self._clock.seconds(), self._usd_per_hour)
             found = self._study.choose_size(costs, self._most)
             if found.final:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from tvmerge.errors import ProviderError
-from tvmerge.records import CUT_IN_THOUGHT, CUT_OFF, Evaluation, Judgment, Question, Trial
+from tvmerge.judging.client.charges import charged
+from tvmerge.records import CUT_IN_THOUGHT, CUT_OFF, JUDGING_USD, Evaluation, Judgment, Question, Trial
 from tvmerge.run.loop import Evaluator
 from tvmerge.scoring.objective import Objective
 from tvmerge.scoring.statistics import coverage, finish_share, why_silent
@@ -21,6 +23,7 @@ One block is too few: with a judge that often gives no rating, it happens by cha
 """
 
 _SHARES = ("coverage", CUT_OFF, CUT_IN_THOUGHT)
+_DECIMALS = 9  # of a USD
 
 
 class BlockTrials:
@@ -32,6 +35,7 @@ class BlockTrials:
         objective: The objective that is maximised.
         questions: The search questions, in the order of the blocks.
         anchor: The name of the judge that rates a sample, if there is one.
+        priced: Whether the judges have prices, so that what judging cost is recorded.
     """
 
     def __init__(
@@ -41,18 +45,23 @@ class BlockTrials:
         objective: Objective,
         questions: Sequence[Question],
         anchor: str | None = None,
+        *,
+        priced: bool = False,
     ) -> None:
         self._study = study
         self._evaluator = evaluator
         self._objective = objective
         self._questions = questions
         self._anchor = anchor
+        self._priced = priced
 
     async def evaluate(self, ask: Ask) -> Evaluation:
         """Return the candidate's answers to the block and their judgments."""
         recipe = self._study.trials[ask.trial].recipe
         block = self._questions[ask.start : ask.stop]
-        return await self._evaluator.evaluate(recipe, block, label=f"trial {ask.trial}")
+        with charged() as charges:
+            evaluation = await self._evaluator.evaluate(recipe, block, label=f"trial {ask.trial}")
+        return replace(evaluation, usd=charges.usd)
 
     def outcome(self, ask: Ask, evaluation: Evaluation) -> Told:
         """Return what the study is told: the scores of the block, or why the candidate cannot be scored.
@@ -112,8 +121,10 @@ class BlockTrials:
         }
         before, told = trial.attrs, trial.attrs.get("questions", 0)
         whole = told + answered
+        usd = round(before.get(JUDGING_USD, 0.0) + evaluation.usd, _DECIMALS)
         return {
             "judgments": before.get("judgments", 0) + judged,
             "questions": whole,
             **{k: round((before.get(k, 0.0) * told + new[k] * answered) / whole, 6) for k in _SHARES},
+            **({JUDGING_USD: usd} if self._priced else {}),
         }

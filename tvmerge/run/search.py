@@ -16,8 +16,9 @@ from tvmerge.report.prospects import prospect_line
 from tvmerge.report.terminal.progress import Progress
 from tvmerge.report.terminal.state import Counts
 from tvmerge.run.anchoring import AgreementCheck
-from tvmerge.run.block_size import AskClock, JudgingPrice, SizingStudy, merges_of, most_questions
+from tvmerge.run.block_size import AskClock, SizingStudy, merges_of, most_questions
 from tvmerge.run.block_trials import BlockTrials
+from tvmerge.run.judging_price import JudgingPrice
 from tvmerge.run.loop import ask_and_tell, search
 from tvmerge.run.standing import SearchStanding, baselines_among
 from tvmerge.run.stopping import Stopping
@@ -107,7 +108,15 @@ async def _by_blocks(run: Run, study: BlockStudy, progress: Progress) -> Prospec
     """
     log, questions = _search_log(run), run.search_questions
     agreement = AgreementCheck(run.suite, anyway=run.config.judge_anchor_anyway)
-    trials = BlockTrials(study, run.evaluator, run.objective, questions, run.suite.anchor_name)
+    price = JudgingPrice(run.suite, batched=run.config.judge_batch)
+    trials = BlockTrials(
+        study,
+        run.evaluator,
+        run.objective,
+        questions,
+        run.suite.anchor_name,
+        priced=price.is_known and not price.is_free,
+    )
     stopping = _stopping(run, study)
     clock = AskClock(lambda: merges_of(run.trace))
 
@@ -137,7 +146,7 @@ async def _by_blocks(run: Run, study: BlockStudy, progress: Progress) -> Prospec
     progress.blocks_started(most, study.told)
     sizing = SizingStudy(
         study,
-        JudgingPrice(run.suite, batched=run.config.judge_batch),
+        price,
         clock,
         usd_per_hour=run.config.device_usd_per_hour,
         most=most_questions(run),
@@ -164,7 +173,7 @@ async def _by_blocks(run: Run, study: BlockStudy, progress: Progress) -> Prospec
 def _stopping(run: Run, study: BlockStudy) -> Stopping:
     stored = run.known_study.stored
     price = None if stored is None else stored.attrs.get(USD_PER_ANSWER)
-    return Stopping(study, run.config.stop_bound, run.suite.ledger, price)
+    return Stopping(study, run.config.stop_bound, price)
 
 
 def in_order(run: Run, evaluation: Evaluation) -> Evaluation:

@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, Any
 
 from tvmerge.errors import ConfigError
 from tvmerge.judging.client.pipeline import prices_of
+from tvmerge.run.judging_price import usd_per_answer
 from tvmerge.study.stop_when import StopWhen
 from tvmerge.study.storage import USD_PER_ANSWER
 
 if TYPE_CHECKING:
-    from tvmerge.judging.client.ledger import Ledger
     from tvmerge.judging.spec import JudgeSpec
     from tvmerge.study.blocks.gain import Prospect
     from tvmerge.study.blocks.study import BlockStudy
@@ -31,17 +31,13 @@ class Stopping:
     Args:
         study: The study.
         when: The bound; None never stops.
-        ledger: What the judges have cost so far.
         usd_per_answer: What judging an answer costs, if an earlier run of the study has recorded it. It is
-            recorded at the first look, so that later looks do not depend on what is in the cache.
+            recorded at the first look, so that a resumed run, which knows more answers, decides alike.
     """
 
-    def __init__(
-        self, study: BlockStudy, when: StopWhen | None, ledger: Ledger, usd_per_answer: float | None = None
-    ) -> None:
+    def __init__(self, study: BlockStudy, when: StopWhen | None, usd_per_answer: float | None = None) -> None:
         self._study = study
         self._when = when
-        self._ledger = ledger
         self._usd_per_answer = usd_per_answer
         self._looked = 0
         self._stopped: Prospect | None = None
@@ -76,12 +72,9 @@ class Stopping:
         return price is not None and found.gain < self._when.bound * price * found.answers
 
     def _price(self) -> float | None:
-        """USD for judging an answer, to two digits; None while no call was paid for."""
-        questions = sum(trial.attrs.get("questions", 0) for trial in self._study.trials)
-        if self._usd_per_answer is None and self._ledger.cost and questions:
-            judgments = sum(trial.attrs.get("judgments", 0) for trial in self._study.trials)
-            a_call = self._ledger.cost / self._ledger.calls
-            self._usd_per_answer = float(f"{a_call * judgments / questions:.1e}")
+        """USD for judging an answer, to two digits; None while nothing is known to have cost."""
+        if self._usd_per_answer is None and (usd := usd_per_answer(self._study.trials)) is not None:
+            self._usd_per_answer = float(f"{usd:.1e}")
             self._study.record(USD_PER_ANSWER, self._usd_per_answer)
         return self._usd_per_answer
 

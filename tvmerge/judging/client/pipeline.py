@@ -1,7 +1,7 @@
 """Puts the wrappers in order, from the outermost; free steps come before paid ones.
 
-cache and single flight -> re-asks -> standing -> wait for other processes -> concurrency -> claim -> storing
--> retries -> budget -> rate limits -> wire -> ledger and journal -> timeout -> provider
+charges -> cache and single flight -> re-asks -> standing -> wait for other processes -> concurrency -> claim
+-> storing -> retries -> budget -> rate limits -> wire -> ledger and journal -> timeout -> provider
 
 A reply is in the journal and in the ledger as soon as it arrives, and in the cache before it is used.
 
@@ -33,6 +33,7 @@ from tvmerge.judging.batch.routed import RoutedChat
 from tvmerge.judging.batch.runner import Waiting
 from tvmerge.judging.client.budget import BudgetedChat
 from tvmerge.judging.client.cache import CachedChat, ReplyStore, StoringChat
+from tvmerge.judging.client.charges import ChargedChat
 from tvmerge.judging.client.chat import ChatModel, ChatReply, ChatRequest
 from tvmerge.judging.client.claims import AwaitingChat, ClaimingChat, RequestClaims
 from tvmerge.judging.client.concurrency import ConcurrencyLimitedChat
@@ -88,16 +89,17 @@ def pipeline(provider: ChatModel, spec: JudgeSpec, policy: RequestPolicy) -> Cha
             return tallied
         return CachedChat(tallied, store, on_hit=lambda request, reply: counter.stored(spec.name))
     standing = _paid(provider, spec, policy, ledger, store)
-    chat = _reasking(standing, spec, policy, store)
-    if store is None:
-        return chat
+    chat: ChatModel = _reasking(standing, spec, policy, store)
+    prices = prices_of(spec, batched=policy.batching is not None)
 
     def hit(request: ChatRequest, reply: ChatReply) -> None:
         ledger.hit(spec.name)
         if reply.finish != "refused":
             standing.heard(request)
 
-    return CachedChat(chat, store, on_hit=hit)
+    if store is not None:
+        chat = CachedChat(chat, store, on_hit=hit)
+    return chat if prices is None else ChargedChat(chat, prices)
 
 
 def _paid(
