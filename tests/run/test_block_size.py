@@ -5,24 +5,35 @@ from __future__ import annotations
 import asyncio
 import html
 import shutil
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from examples.demo.generate import BENCHMARK, fresh_questions, question_row
+from tests.study.blocks.searches import search
+from tvmerge._util.caches import Caches
 from tvmerge._util.files import write_jsonl
 from tvmerge._util.trace import Trace
 from tvmerge._util.urls import sqlite_url
 from tvmerge.config import RunConfig
+from tvmerge.judging.spec import JudgeSpec
+from tvmerge.records import JUDGING_USD
 from tvmerge.report.page.page import render_page
 from tvmerge.report.result_file import read_record
-from tvmerge.run.block_size import AskClock, merges_of
+from tvmerge.run.block_size import AskClock, SizingStudy, merges_of
+from tvmerge.run.judging_price import JudgingPrice
 from tvmerge.run.optimize import optimize
 from tvmerge.run.progress import progress_of
+from tvmerge.study.blocks.sampler import BlockSampler
+from tvmerge.study.blocks.size import sizes_of
+from tvmerge.study.blocks.study import BlockStudy, Told
 from tvmerge.study.blocks.table import Ask, asks_of
 from tvmerge.study.status import read_status
+from tvmerge.study.storage import enter_study, open_storage, read_study
+from tvmerge.tasks.build import build_suite
 from tvmerge.testing import demo_config
 
 
@@ -73,6 +84,62 @@ def test_nothing_is_known_of_the_time_before_two_asks() -> None:
     assert clock.seconds() == {}
     tell(times, clock, [(4, 1, 1), (8, 1, 1)])
     assert clock.seconds() == {}
+
+
+def test_what_was_measured_before_counts_too() -> None:
+    times = Times()
+    clock = times.clock()
+    tell(times, clock, [(4, 60, 1), (4, 2, 1), (4, 4, 1), (16, 30, 1), (16, 5, 1)])
+    resumed = AskClock(lambda: times.merges, lambda: times.now, clock.as_json())
+    assert resumed.seconds() == clock.seconds()
+    tell(times, resumed, [(16, 30, 1), (16, 8, 1)])
+    assert resumed.seconds() == {4: 3.0, 16: 6.5}
+
+
+@pytest.fixture(scope="module")
+def price(tmp_path_factory: pytest.TempPathFactory) -> Iterator[JudgingPrice]:
+    """The price of a judge that charges very little."""
+    spec = JudgeSpec("cheap", "openai", price_input=1.0, price_output=2.0)
+    with closing(Caches(tmp_path_factory.mktemp("caches"))) as caches:
+        suite = build_suite(demo_config(), caches, lambda _: None)
+        yield JudgingPrice(replace(suite, specs=(spec,)), batched=False)
+
+
+def sized(folder: Path, price: JudgingPrice, asks: int, measured: list[list[float]]) -> list[list[float]]:
+    """One run that tells so many asks, each of 40 s, and what it has measured with those before."""
+    folder.mkdir(exist_ok=True)
+    storage = open_storage(sqlite_url(folder / "study.db"))
+    found, times = search(questions=60), Times()
+    sampler = BlockSampler(found, None)
+    study = BlockStudy(storage, enter_study(storage, "s", {}, {}), found.space, sampler, window=1)
+    clock = AskClock(lambda: times.merges, lambda: times.now, measured)
+    sizing = SizingStudy(study, price, clock, usd_per_hour=2.0, most=60, note=lambda _: None)
+    for _ in range(asks):
+        ask = sizing.ask()
+        number = ask.stop - ask.start
+        usd = study.trials[ask.trial].attrs.get(JUDGING_USD, 0.0) + 2e-6 * number
+        study.tell(ask, Told((5.0,) * number, {JUDGING_USD: round(usd, 9)}))
+        if study.sizes.open:
+            tell(times, clock, [(number, 40.0, 1)])
+    study.close()
+    return clock.as_json()
+
+
+@pytest.mark.parametrize("runs", [(14, 16), (1, 12, 17)])
+def test_a_paid_run_that_is_interrupted_chooses_as_another(
+    runs: Sequence[int], price: JudgingPrice, tmp_path: Path
+) -> None:
+    sized(tmp_path / "whole", price, 30, [])
+    measured: list[list[float]] = []
+    for asks in runs:
+        measured = sized(tmp_path / "cut", price, asks, measured)
+    whole, cut = (read_study(sqlite_url(tmp_path / name / "study.db"), "s") for name in ("whole", "cut"))
+    assert [trial.attrs for trial in cut.trials] == [trial.attrs for trial in whole.trials]
+    assert sizes_of(cut.attrs) == sizes_of(whole.attrs)
+    first, last = sizes_of(whole.attrs)
+    assert first.size > 4
+    assert not first.final
+    assert last.final
 
 
 def test_merges_are_counted_over_all_engines() -> None:

@@ -55,6 +55,8 @@ def put(place: Path, table: str, key: str, value: Any) -> None:
         ("tvmerge:n_trials", '"3"'),
         ("tvmerge:block_sizes", [{"start": 0}]),
         ("tvmerge:block_sizes", 3),
+        ("tvmerge:ask_times", [[4, 1.5]]),
+        ("tvmerge:ask_times", 4),
         ("tvmerge:fingerprint", "[" * 10_000),
     ],
 )

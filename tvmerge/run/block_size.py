@@ -37,30 +37,38 @@ class AskClock:
         merges: Returns how many candidates have been merged so far. Asks whose answers were stored need none,
             and do not count.
         clock: Returns the time in seconds.
+        before: What earlier runs have measured; see `as_json`.
     """
 
-    def __init__(self, merges: Callable[[], int], clock: Callable[[], float] = time.perf_counter) -> None:
+    def __init__(
+        self,
+        merges: Callable[[], int],
+        clock: Callable[[], float] = time.perf_counter,
+        before: Sequence[Sequence[float]] = (),
+    ) -> None:
         self._merges = merges
         self._clock = clock
-        self._told: list[_Moment] = []
+        self._last: _Moment | None = None
+        self._measured = {int(size): (seconds, int(merges)) for size, seconds, merges in before}
 
     def told(self, ask: Ask) -> None:
         """Note that an ask was told."""
-        self._told.append(_Moment(ask.stop - ask.start, self._clock(), self._merges()))
+        before, size = self._last, ask.stop - ask.start
+        self._last = now = _Moment(size, self._clock(), self._merges())
+        if before is not None and before.questions == size:
+            seconds, merges = self._measured.get(size, (0.0, 0))
+            self._measured[size] = (seconds + now.at - before.at, merges + now.merges - before.merges)
 
     def seconds(self) -> dict[int, float]:
         """Return the mean time of an ask by its number of questions.
 
         The first ask of each size is left out: engines start, and prepare for the size of a batch.
         """
-        times: dict[int, float] = {}
-        merges: dict[int, int] = {}
-        for before, after in zip(self._told, self._told[1:], strict=False):
-            if before.questions == after.questions:
-                size = after.questions
-                times[size] = times.get(size, 0.0) + after.at - before.at
-                merges[size] = merges.get(size, 0) + after.merges - before.merges
-        return {size: times[size] / number for size, number in merges.items() if number}
+        return {size: seconds / merges for size, (seconds, merges) in self._measured.items() if merges}
+
+    def as_json(self) -> list[list[float]]:
+        """Return the study attribute `ASK_TIMES`."""
+        return [[size, round(seconds, 6), merges] for size, (seconds, merges) in self._measured.items()]
 
 
 class SizingStudy:
@@ -115,7 +123,7 @@ class SizingStudy:
         """Return the next ask, after its size has been chosen if that is due."""
         if self._study.sizes.is_due(len(self._study.asks)):
             usd = self._price.usd(self._study.trials)
-            costs = Costs(usd, self._clock.seconds(), self._usd_per_hour)
+            costs = Costs(usd, self._clock.seconds(), self._usd_per_hour, priced=self._price.is_known)
             found = self._study.choose_size(costs, self._most)
             if found.final:
                 self._note(str(found))

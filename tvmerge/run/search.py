@@ -22,6 +22,7 @@ from tvmerge.run.judging_price import JudgingPrice
 from tvmerge.run.loop import ask_and_tell, search
 from tvmerge.run.standing import SearchStanding, baselines_among
 from tvmerge.run.stopping import Stopping
+from tvmerge.study.blocks.size import ASK_TIMES
 from tvmerge.study.blocks.study import BlockStudy
 from tvmerge.study.blocks.table import Ask, asks_of
 from tvmerge.study.space import uniform_weight
@@ -118,7 +119,7 @@ async def _by_blocks(run: Run, study: BlockStudy, progress: Progress) -> Prospec
         priced=price.is_known and not price.is_free,
     )
     stopping = _stopping(run, study)
-    clock = AskClock(lambda: merges_of(run.trace))
+    clock = AskClock(lambda: merges_of(run.trace), before=_stored_attrs(run).get(ASK_TIMES, ()))
 
     uniform = {trial.number for trial in study.trials if uniform_weight(trial.recipe) is not None}
 
@@ -136,6 +137,7 @@ async def _by_blocks(run: Run, study: BlockStudy, progress: Progress) -> Prospec
         trial, best, ranked = await in_thread(tell, ask, evaluation)
         if study.sizes.open:
             clock.told(ask)
+            await in_thread(study.record, ASK_TIMES, clock.as_json())
         running = {ask.trial for ask in study.running()}
         progress.standing(Counts.of(study.trials, running, by_blocks=True), baselines_among(ranked))
         progress.block_told(trial, study.told, best)
@@ -171,9 +173,13 @@ async def _by_blocks(run: Run, study: BlockStudy, progress: Progress) -> Prospec
 
 
 def _stopping(run: Run, study: BlockStudy) -> Stopping:
+    return Stopping(study, run.config.stop_bound, _stored_attrs(run).get(USD_PER_ANSWER))
+
+
+def _stored_attrs(run: Run) -> Mapping[str, Any]:
+    """Return the attributes of the study as an earlier run left them."""
     stored = run.known_study.stored
-    price = None if stored is None else stored.attrs.get(USD_PER_ANSWER)
-    return Stopping(study, run.config.stop_bound, price)
+    return {} if stored is None else stored.attrs
 
 
 def in_order(run: Run, evaluation: Evaluation) -> Evaluation:

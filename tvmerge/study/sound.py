@@ -9,7 +9,7 @@ from tvmerge._util.typed import check_record, check_value
 from tvmerge.errors import StudyError
 from tvmerge.records import Trial
 from tvmerge.report.stored_trial import check_trial
-from tvmerge.study.blocks.size import sizes_of
+from tvmerge.study.blocks.size import ASK_TIMES, sizes_of
 from tvmerge.study.blocks.table import asks_of
 from tvmerge.study.winner import latest_winner
 
@@ -42,6 +42,8 @@ def check_stored(study: str, attrs: Mapping[str, Any], trials: Sequence[Trial]) 
                 check_value(key, attrs[key], hint)
         for size in sizes_of(attrs):
             check_record(size)
+        for row in attrs.get(ASK_TIMES, ()):
+            check_value(ASK_TIMES, tuple(row), tuple[int, float, int])
         _check_winner(attrs, trials)
         for number, trial in enumerate(trials):
             place = f"trial {trial.number}"

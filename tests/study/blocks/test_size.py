@@ -19,8 +19,9 @@ def chosen(
     ratio: float = 1.0,
     most: int = 120,
     made: list[BlockSize] | None = None,
+    priced: bool = True,
 ) -> BlockSize:
-    return choose_size(Costs(usd, seconds, HOUR), ratio, most, made or [], 14)
+    return choose_size(Costs(usd, seconds, HOUR, priced), ratio, most, made or [], 14)
 
 
 @pytest.mark.parametrize("usd", [0.006, 0.02, 0.1, 1.0])
@@ -33,9 +34,31 @@ def test_cents_for_a_call_keep_the_block_at_four(usd: float, seconds: float) -> 
 
 @pytest.mark.parametrize("seconds", [{}, {4: 20.0}, {4: 20.0, 16: 21.0}])
 def test_a_price_that_is_not_known_counts_as_high(seconds: Mapping[int, float]) -> None:
-    found = chosen(None, seconds)
+    found = chosen(None, seconds, priced=False)
     assert (found.size, found.final) == (4, True)
     assert "what judging costs is not known" in str(found)
+
+
+@pytest.mark.parametrize(
+    ("usd", "seconds", "why"),
+    [
+        (None, {}, "what judging costs was not measured"),
+        (None, {4: 40.0}, "what judging costs was not measured"),
+        (2e-6, {}, "judging an answer costs 2e-06 USD, and no time was measured"),
+    ],
+)
+def test_what_was_not_measured_yet_is_measured_before_a_size_stays(
+    usd: float | None, seconds: Mapping[int, float], why: str
+) -> None:
+    first = chosen(usd, seconds)
+    assert (first.size, first.final) == (ASSUMED, False)
+    measured = chosen(2e-6, {4: 40.0}, made=[first])
+    assert (measured.size, measured.final) == (PROBE, False)
+    second = chosen(usd, seconds, made=[first])
+    assert (second.size, second.final) == (ASSUMED, False)
+    last = chosen(usd, seconds, made=[first, second])
+    assert (last.size, last.final, last.why) == (ASSUMED, True, why)
+    assert chosen(usd, seconds, most=7).final, "no other size is possible"
 
 
 def test_where_judging_is_free_asks_of_another_size_are_measured_first() -> None:
@@ -102,7 +125,6 @@ def test_without_any_time_blocks_stay_as_they_are_and_then_it_says_what_was_assu
     last = chosen(0.0, {}, made=[first, second])
     assert (last.size, last.final) == (ASSUMED, True)
     assert "judging costs nothing, but no time was measured, so this was assumed" in str(last)
-    assert "and no time was measured" in chosen(0.01, {}).why
 
 
 def test_a_size_whose_time_was_lost_is_measured_again() -> None:

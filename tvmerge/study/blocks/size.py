@@ -37,6 +37,14 @@ So tables of small models with a free judge do not depend on how fast a machine 
 PROBES = 6
 """How many asks of a size are measured."""
 
+_MEASURING = "their time is measured"
+
+ASK_TIMES = "tvmerge:ask_times"
+"""Study attribute: what asks took, as rows (questions, seconds of all that were measured, merges in them).
+
+So a run that is resumed before the choice knows what the one before has measured.
+"""
+
 BLOCK_SIZES = "tvmerge:block_sizes"
 """Study attribute: how many questions a candidate answers at a time, from which ask on, and why."""
 
@@ -80,11 +88,13 @@ class Costs:
         usd: What judging an answer costs; 0 if it is free, None if that is unknown.
         seconds: The time of an ask by its number of questions, in seconds of the whole run.
         usd_per_hour: The price of the run's devices.
+        priced: Whether the judges have prices, so that `usd` becomes known if it is not.
     """
 
     usd: float | None
     seconds: Mapping[int, float]
     usd_per_hour: float
+    priced: bool = True
 
     def of_time(self, seconds: float) -> float:
         """Return what the devices cost in so many seconds."""
@@ -104,10 +114,9 @@ def choose_size(
         start: Number of the next ask.
     """
     usd, seconds = costs.usd, costs.seconds
-    if usd is None:
-        return BlockSize(start, ASSUMED, True, "what judging costs is not known")
-    if usd > 0 and not seconds:
-        return BlockSize(start, ASSUMED, True, f"{_judging(usd)}, and no time was measured")
+    if usd is None or (usd > 0 and not seconds):
+        final = not costs.priced or most < SIZES[1] or len(made) > 1
+        return BlockSize(start, ASSUMED, final, _why_unmeasured(costs) if final else _MEASURING)
     if not usd and 0 < max(seconds.values(), default=0.0) < SHORT:
         why = f"{_judging(0)}, and a candidate takes less than {SHORT:g} s"
         return BlockSize(start, ASSUMED, True, why)
@@ -117,7 +126,7 @@ def choose_size(
     # The size that is assumed comes first: where answers are stored already, they mostly have that one.
     probe = next((size for size in (ASSUMED, min(PROBE, largest)) if size not in seconds), None)
     if largest > ASSUMED and probe is not None and len(made) < 2:
-        return BlockSize(start, probe, False, "their time is measured")
+        return BlockSize(start, probe, False, _MEASURING)
     return BlockSize(start, ASSUMED, True, _why_assumed(costs, most))
 
 
@@ -165,6 +174,12 @@ def _why_assumed(costs: Costs, most: int) -> str:
             f"{costs.of_time(longest):.2g} USD at {costs.usd_per_hour:g} USD an hour"
         )
     return f"{_judging(costs.usd)}, but the time of an answer by itself was not measured"
+
+
+def _why_unmeasured(costs: Costs) -> str:
+    if costs.usd is None:
+        return "what judging costs was not measured" if costs.priced else "what judging costs is not known"
+    return f"{_judging(costs.usd)}, and no time was measured"
 
 
 def _judging(usd: float) -> str:
