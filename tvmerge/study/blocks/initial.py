@@ -10,10 +10,14 @@ from tvmerge.records import Recipe
 from tvmerge.study.blocks.scale import Scale
 from tvmerge.study.blocks.search import BlockSearch, Choice, blocks_of, first_run
 from tvmerge.study.sampler_view import ENQUEUED, INHERITED
+from tvmerge.study.space import Space, is_density
 from tvmerge.study.warm_start import InitialTrials
 
 LINE = (0.0, 0.25, 0.5, 0.75, 1.0, 1.25, 1.5)
 """Uniform weights that are asked first, where they are in the range: they show where to search."""
+
+SHARES = (0.0, 0.25, 0.5, 0.75, 1.0)
+"""Where in their ranges weights are instead if no weight of `LINE` is in the range of all."""
 
 REPEATS = 2
 """Blocks that each of the enqueued candidates answers; the same for all, so that their scores pair up."""
@@ -31,7 +35,7 @@ def first_asks(search: BlockSearch, block: int) -> tuple[list[Choice], Given]:
     """
     space, initial, questions = search.space, search.initial, search.questions
     scale = Scale(space)
-    line = [space.uniform(weight) for weight in LINE if space.holds(weight)]
+    line = _line(space)
     distinct: dict[bytes, Recipe] = {}
     for recipe in (*initial.enqueued, *line):
         distinct.setdefault(scale.row(recipe).tobytes(), recipe)
@@ -46,7 +50,7 @@ def first_asks(search: BlockSearch, block: int) -> tuple[list[Choice], Given]:
         number: scale.row(recipe) for number, recipe in (*initial.again.items(), *initial.inherited.items())
     }
     choices += [
-        Choice(rows[number], start, min(stop, questions))
+        Choice(rows[number], start, stop)
         for number, start, stop in initial.asks
         if number in rows and numbers[rows[number].tobytes()] == number
     ]
@@ -59,7 +63,48 @@ def first_asks(search: BlockSearch, block: int) -> tuple[list[Choice], Given]:
         for number, recipe in initial.inherited.items()
         if (key := rows[number].tobytes()) not in distinct and numbers[key] == number
     ]
-    return list(_without_repeats(choices)), given
+    return list(_without_repeats([*_within(choices, questions)])), given
+
+
+def _line(space: Space) -> list[Recipe]:
+    """The recipes of `LINE`; weights that have a single value keep it.
+
+    Where the ranges have none of these weights in common, all weights are at the same share of their range.
+    """
+    bounds = {name: space.bounds(name) for name in space.names}
+    fixed = {name: low for name, (low, high) in bounds.items() if low == high}
+    free = [between for name, between in bounds.items() if name not in fixed and not is_density(name)]
+    held = [weight for weight in LINE if all(low <= weight <= high for low, high in free)]
+    if held:
+        return [Recipe({**space.uniform(weight).weights, **fixed}) for weight in held]
+    return [
+        Recipe(
+            {
+                name: high if is_density(name) else low + share * (high - low)
+                for name, (low, high) in bounds.items()
+            }
+        )
+        for share in SHARES
+    ]
+
+
+def _within(choices: Sequence[Choice], questions: int) -> Iterator[Choice]:
+    """Move what lies beyond the last question to places that the candidate is not asked, if there are any."""
+    asked: dict[bytes, set[int]] = {}
+    for choice in choices:
+        asked.setdefault(choice.weights.tobytes(), set()).update(range(choice.start, choice.stop))
+    for choice in choices:
+        had = asked[choice.weights.tobytes()]
+        beyond = max(choice.start, questions)
+        yield replace(choice, stop=min(choice.stop, questions))
+        left = choice.stop - beyond
+        while left > 0 and (
+            run := first_run(range(beyond % questions, questions), had) or first_run(range(questions), had)
+        ):
+            run = run[:left]
+            yield replace(choice, start=run.start, stop=run.stop)
+            had.update(run)
+            left -= len(run)
 
 
 def _numbers(scale: Scale, initial: InitialTrials) -> dict[bytes, int]:
