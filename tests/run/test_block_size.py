@@ -28,7 +28,7 @@ from tvmerge.run.judging_price import JudgingPrice
 from tvmerge.run.optimize import optimize
 from tvmerge.run.progress import progress_of
 from tvmerge.study.blocks.sampler import BlockSampler
-from tvmerge.study.blocks.size import sizes_of
+from tvmerge.study.blocks.size import ASK_TIMES, sizes_of
 from tvmerge.study.blocks.study import BlockStudy, Told
 from tvmerge.study.blocks.table import Ask, asks_of
 from tvmerge.study.status import read_status
@@ -105,34 +105,34 @@ def price(tmp_path_factory: pytest.TempPathFactory) -> Iterator[JudgingPrice]:
         yield JudgingPrice(replace(suite, specs=(spec,)), batched=False)
 
 
-def sized(folder: Path, price: JudgingPrice, asks: int, measured: list[list[float]]) -> list[list[float]]:
-    """One run that tells so many asks, each of 40 s, and what it has measured with those before."""
+def sized(folder: Path, price: JudgingPrice, asks: int) -> None:
+    """One run that tells so many asks, each of 40 s."""
     folder.mkdir(exist_ok=True)
     storage = open_storage(sqlite_url(folder / "study.db"))
     found, times = search(questions=60), Times()
     sampler = BlockSampler(found, None)
     study = BlockStudy(storage, enter_study(storage, "s", {}, {}), found.space, sampler, window=1)
-    clock = AskClock(lambda: times.merges, lambda: times.now, measured)
+    before = read_study(sqlite_url(folder / "study.db"), "s").attrs.get(ASK_TIMES, ())
+    clock = AskClock(lambda: times.merges, lambda: times.now, before)
     sizing = SizingStudy(study, price, clock, usd_per_hour=2.0, most=60, note=lambda _: None)
     for _ in range(asks):
         ask = sizing.ask()
         number = ask.stop - ask.start
         usd = study.trials[ask.trial].attrs.get(JUDGING_USD, 0.0) + 2e-6 * number
         study.tell(ask, Told((5.0,) * number, {JUDGING_USD: round(usd, 9)}))
-        if study.sizes.open:
-            tell(times, clock, [(number, 40.0, 1)])
+        times.now += 40.0
+        times.merges += 1
+        sizing.measure(ask)
     study.close()
-    return clock.as_json()
 
 
 @pytest.mark.parametrize("runs", [(14, 16), (1, 12, 17)])
 def test_a_paid_run_that_is_interrupted_chooses_as_another(
     runs: Sequence[int], price: JudgingPrice, tmp_path: Path
 ) -> None:
-    sized(tmp_path / "whole", price, 30, [])
-    measured: list[list[float]] = []
+    sized(tmp_path / "whole", price, 30)
     for asks in runs:
-        measured = sized(tmp_path / "cut", price, asks, measured)
+        sized(tmp_path / "cut", price, asks)
     whole, cut = (read_study(sqlite_url(tmp_path / name / "study.db"), "s") for name in ("whole", "cut"))
     assert [trial.attrs for trial in cut.trials] == [trial.attrs for trial in whole.trials]
     assert sizes_of(cut.attrs) == sizes_of(whole.attrs)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from tvmerge._util.trace import ENGINE, Trace
 from tvmerge.protocols import AskAndTell
 from tvmerge.run.judging_price import JudgingPrice
-from tvmerge.study.blocks.size import Costs
+from tvmerge.study.blocks.size import ASK_TIMES, Costs
 from tvmerge.study.blocks.table import Ask
 
 if TYPE_CHECKING:
@@ -128,6 +128,12 @@ class SizingStudy:
             if found.final:
                 self._note(str(found))
         return self._study.ask()
+
+    def measure(self, ask: Ask) -> None:
+        """Note that an ask was told, and store what was measured, if a size is still to be chosen."""
+        if self._study.sizes.open:
+            self._clock.told(ask)
+            self._study.record(ASK_TIMES, self._clock.as_json())
 
 
 def merges_of(trace: Trace) -> int:

@@ -110,16 +110,9 @@ async def _by_blocks(run: Run, study: BlockStudy, progress: Progress) -> Prospec
     log, questions = _search_log(run), run.search_questions
     agreement = AgreementCheck(run.suite, anyway=run.config.judge_anchor_anyway)
     price = JudgingPrice(run.suite, batched=run.config.judge_batch)
-    trials = BlockTrials(
-        study,
-        run.evaluator,
-        run.objective,
-        questions,
-        run.suite.anchor_name,
-        priced=price.is_known and not price.is_free,
-    )
+    trials = _block_trials(run, study, price)
+    sizing = _sizing(run, study, price, progress)
     stopping = _stopping(run, study)
-    clock = AskClock(lambda: merges_of(run.trace), before=_stored_attrs(run).get(ASK_TIMES, ()))
 
     uniform = {trial.number for trial in study.trials if uniform_weight(trial.recipe) is not None}
 
@@ -135,9 +128,7 @@ async def _by_blocks(run: Run, study: BlockStudy, progress: Progress) -> Prospec
 
     async def finish(ask: Ask, evaluation: Evaluation) -> None:
         trial, best, ranked = await in_thread(tell, ask, evaluation)
-        if study.sizes.open:
-            clock.told(ask)
-            await in_thread(study.record, ASK_TIMES, clock.as_json())
+        await in_thread(sizing.measure, ask)
         running = {ask.trial for ask in study.running()}
         progress.standing(Counts.of(study.trials, running, by_blocks=True), baselines_among(ranked))
         progress.block_told(trial, study.told, best)
@@ -146,14 +137,6 @@ async def _by_blocks(run: Run, study: BlockStudy, progress: Progress) -> Prospec
     await in_thread(study.record, N_ANSWERS, most)
     await in_thread(stopping.look)
     progress.blocks_started(most, study.told)
-    sizing = SizingStudy(
-        study,
-        price,
-        clock,
-        usd_per_hour=run.config.device_usd_per_hour,
-        most=most_questions(run),
-        note=progress.note,
-    )
     try:
         await ask_and_tell(sizing, most, trials.evaluate, finish, goes_on=lambda: stopping.goes_on)
     except BaseException:
@@ -170,6 +153,29 @@ async def _by_blocks(run: Run, study: BlockStudy, progress: Progress) -> Prospec
     if prospects is not None:
         progress.note(prospect_line(prospects))
     return prospects
+
+
+def _block_trials(run: Run, study: BlockStudy, price: JudgingPrice) -> BlockTrials:
+    return BlockTrials(
+        study,
+        run.evaluator,
+        run.objective,
+        run.search_questions,
+        run.suite.anchor_name,
+        priced=price.is_known and not price.is_free,
+    )
+
+
+def _sizing(run: Run, study: BlockStudy, price: JudgingPrice, progress: Progress) -> SizingStudy:
+    measured = _stored_attrs(run).get(ASK_TIMES, ())
+    return SizingStudy(
+        study,
+        price,
+        AskClock(lambda: merges_of(run.trace), before=measured),
+        usd_per_hour=run.config.device_usd_per_hour,
+        most=most_questions(run),
+        note=progress.note,
+    )
 
 
 def _stopping(run: Run, study: BlockStudy) -> Stopping:
