@@ -117,9 +117,9 @@ def write_model(
         if recipe is None:
             recipe = _uniform(models.group_names, weights.weight)
         phase("writing the model")
+        writing |= {"overwrite": overwrite, "protect": protect, "files": record.files}
         facts = CardFacts(notes=record.notes, settings=record.settings)
-        writing |= {"overwrite": overwrite, "protect": protect}
-        lines = export_merge(models, output_dir, recipe, facts=facts, files=record.files, **writing)
+        lines = export_merge(models, output_dir, recipe, facts=facts, **writing)
         for line in chain(lines, gguf.write(models, recipe, record, phase)):
             written(line)
 

@@ -255,10 +255,6 @@ def test_stored_results_that_are_damaged_are_fetched_again_and_not_paid_for_agai
     asyncio.run(given_up(openai, 3))
     openai.server.polls = 0
     with closing(sqlite3.connect(openai.store)) as database, database:
-        # In a table that another program made, numbers stay numbers.
-        database.execute("PRAGMA writable_schema = 1")
-        database.execute("UPDATE sqlite_master SET sql = replace(sql, 'result TEXT', 'result')")
-    with closing(sqlite3.connect(openai.store)) as database, database:
         database.execute("UPDATE batches SET received = 1")
         database.execute(f"UPDATE requests SET result = {result}")
     assert openai.scores(3) == expected(3)
