@@ -52,7 +52,7 @@ def tell(times: Times, clock: AskClock, asks: Sequence[tuple[int, float, int]]) 
     for questions, seconds, merges in asks:
         times.now += seconds
         times.merges += merges
-        clock.told(Ask(0, 0, 0, questions))
+        clock.told(Ask(0, 0, 0, questions), 4 if questions < 8 else 16)
 
 
 def test_the_first_ask_of_each_size_is_left_out() -> None:
@@ -82,8 +82,15 @@ def test_nothing_is_known_of_the_time_before_two_asks() -> None:
     times = Times()
     clock = times.clock()
     assert clock.seconds() == {}
-    tell(times, clock, [(4, 1, 1), (8, 1, 1)])
+    tell(times, clock, [(4, 1, 1), (16, 1, 1)])
     assert clock.seconds() == {}
+
+
+def test_last_blocks_count_with_the_others_and_small_rests_do_not() -> None:
+    times = Times()
+    clock = times.clock()
+    tell(times, clock, [(16, 9, 1), (20, 5, 1), (16, 4, 1), (8, 1, 1), (20, 6, 1)])
+    assert clock.seconds() == {16: 5.0}
 
 
 def test_what_was_measured_before_counts_too() -> None:

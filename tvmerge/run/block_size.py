@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from tvmerge._util.trace import ENGINE, Trace
 from tvmerge.protocols import AskAndTell
 from tvmerge.run.judging_price import JudgingPrice
-from tvmerge.study.blocks.size import ASK_TIMES, Costs
+from tvmerge.study.blocks.size import ASK_TIMES, ASSUMED, Costs
 from tvmerge.study.blocks.table import Ask
 
 if TYPE_CHECKING:
@@ -21,9 +21,9 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class _Moment:
-    """When an ask was told, how many questions it had, and how many merges there were by then."""
+    """When an ask was told, how many questions it was to have, and how many merges there were by then."""
 
-    questions: int
+    size: int
     at: float
     merges: int
 
@@ -51,16 +51,22 @@ class AskClock:
         self._last: _Moment | None = None
         self._measured = {int(size): (seconds, int(merges)) for size, seconds, merges in before}
 
-    def told(self, ask: Ask) -> None:
-        """Note that an ask was told."""
-        before, size = self._last, ask.stop - ask.start
+    def told(self, ask: Ask, size: int) -> None:
+        """Note that an ask was told.
+
+        Args:
+            ask: The ask.
+            size: How many questions asks have at that time. The last block of a benchmark can have some more,
+                and what is left of a block some fewer; with half of them or fewer the ask does not count.
+        """
+        before = self._last
         self._last = now = _Moment(size, self._clock(), self._merges())
-        if before is not None and before.questions == size:
+        if before is not None and before.size == size and 2 * (ask.stop - ask.start) > size:
             seconds, merges = self._measured.get(size, (0.0, 0))
             self._measured[size] = (seconds + now.at - before.at, merges + now.merges - before.merges)
 
     def seconds(self) -> dict[int, float]:
-        """Return the mean time of an ask by its number of questions.
+        """Return the mean time of an ask by how many questions it was to have.
 
         The first ask of each size is left out: engines start, and prepare for the size of a batch.
         """
@@ -132,7 +138,7 @@ class SizingStudy:
     def measure(self, ask: Ask) -> None:
         """Note that an ask was told, and store what was measured, if a size is still to be chosen."""
         if self._study.sizes.open:
-            self._clock.told(ask)
+            self._clock.told(ask, self._study.sizes.at(ask.number) or ASSUMED)
             self._study.record(ASK_TIMES, self._clock.as_json())
 
 

@@ -66,11 +66,6 @@ def test_where_judging_is_free_asks_of_another_size_are_measured_first() -> None
     assert (found.size, found.final, found.start) == (PROBE, False, 14)
 
 
-def test_blocks_of_nearly_the_same_size_do_not_show_what_an_answer_takes() -> None:
-    found = chosen(0.0, {4: 20.0, 6: 19.0})
-    assert (found.final, found.size) == (False, PROBE), "another size is measured"
-
-
 def test_where_candidates_take_no_time_to_speak_of_nothing_is_measured() -> None:
     found = chosen(0.0, {4: 1.9})
     assert (found.size, found.final) == (ASSUMED, True)

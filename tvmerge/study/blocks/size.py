@@ -120,7 +120,7 @@ def choose_size(
     if not usd and 0 < max(seconds.values(), default=0.0) < SHORT:
         why = f"{_judging(0)}, and a candidate takes less than {SHORT:g} s"
         return BlockSize(start, ASSUMED, True, why)
-    if max(seconds, default=0) >= 2 * min(seconds, default=1):  # else they differ by chance alone
+    if len(seconds) > 1:
         return _measured(costs, variance_ratio, most, start)
     largest = _rounded(_most_useful(costs, variance_ratio), most)
     # The size that is assumed comes first: where answers are stored already, they mostly have that one.
