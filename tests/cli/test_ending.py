@@ -14,7 +14,7 @@ pytest.importorskip("pty", reason="signals are those of POSIX systems")
 
 import pty
 
-from tvmerge.cli import app
+from tvmerge.cli import app, ending
 from tvmerge.cli.ending import ended_by_signals, resumable
 
 TERM, HUP = signal.SIGTERM, signal.SIGHUP
@@ -67,6 +67,38 @@ def test_a_signal_ends_a_command_once_what_was_begun_is_done(
     assert signal.getsignal(signal.SIGTERM) == signal.getsignal(signal.SIGHUP) == signal.SIG_DFL
     assert signal.getsignal(signal.SIGINT) == (signal.SIG_IGN if ignored else signal.default_int_handler)
     assert signal.SIGINT not in signal.pthread_sigmask(signal.SIG_BLOCK, ())
+
+
+@pytest.mark.parametrize("sent", [(TERM, HUP), (HUP, HUP), (TERM, TERM), (HUP, TERM)])
+def test_further_signals_of_the_same_end_do_not_hasten_it(
+    sent: Sequence[signal.Signals], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As of systemd, which sends SIGTERM and SIGHUP, and of a terminal that is closed."""
+    done: list[str] = []
+
+    async def work() -> None:
+        first, *further = sent
+        try:
+            os.kill(os.getpid(), first)
+            await asyncio.sleep(60)
+        finally:
+            for number in further:
+                os.kill(os.getpid(), number)
+                await asyncio.sleep(0)
+            done.append("stored")
+
+    monkeypatch.setattr(app, "app", click.Command("work", callback=lambda: asyncio.run(work())))
+    assert app.run([]) == CODES[sent[-1]]
+    assert done == ["stored"]
+
+
+def test_a_later_sigterm_and_a_second_ctrl_c_do_hasten_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(ending, "TOGETHER", 0.0)
+    for number in (TERM, signal.SIGINT):
+        with ended_by_signals():
+            for _ in range(2):
+                with pytest.raises(KeyboardInterrupt):
+                    os.kill(os.getpid(), number)
 
 
 @pytest.mark.parametrize("argv", [["optimize", "--dry-run"], ["demo", "--dry-run"]])

@@ -5,12 +5,16 @@ from __future__ import annotations
 import os
 import signal
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from types import FrameType
 
 _NAMES = ("SIGTERM", "SIGHUP")
 """Signals of systems, schedulers and closed terminals; not every system has both."""
+
+TOGETHER = 10.0
+"""Seconds in which further ones belong to the first: systemd sends both, a closed terminal SIGHUP twice."""
 
 
 class ResumableInterrupt(KeyboardInterrupt):
@@ -35,6 +39,7 @@ class Ending:
 
     def __init__(self) -> None:
         self.last: int = signal.SIGINT
+        self._begun: float | None = None
         # A terminal that is gone says no more that it was one.
         self._terminals = [number for number in (1, 2) if _is_terminal(number)]
 
@@ -44,10 +49,15 @@ class Ending:
         return 128 + self.last
 
     def __call__(self, number: int, frame: FrameType | None) -> None:
-        """Do what Ctrl-C would do now."""
+        """Do what Ctrl-C would do now; nothing more where the same end has begun."""
         self.last = number
-        if number == getattr(signal, "SIGHUP", None):
+        closed = number == getattr(signal, "SIGHUP", None)
+        if closed:
             self._leave_terminals()
+        now, begun = time.monotonic(), self._begun
+        if begun is not None and (closed or now - begun < TOGETHER):
+            return
+        self._begun = now
         interrupt = signal.getsignal(signal.SIGINT)
         assert callable(interrupt)
         interrupt(signal.SIGINT, frame)
