@@ -24,6 +24,8 @@ class _Hub:
         self.url = ""
         self.made: list[dict[str, Any]] = []
         self.commits: list[dict[str, bytes]] = []
+        self.deleted: list[str] = []
+        self.holds: list[str] | None = []
         self.refuses = False
         self.user: dict[str, Any] = {"name": "owner", "auth": {"accessToken": {"role": "write"}}}
         self.knows_token = True
@@ -42,6 +44,7 @@ class _Hub:
         if "/commit/" in path:
             lines = [json.loads(line) for line in body.splitlines()]
             values = [line["value"] for line in lines if line["key"] == "file"]
+            self.deleted += [line["value"]["path"] for line in lines if line["key"] == "deletedFile"]
             self.commits.append({value["path"]: base64.b64decode(value["content"]) for value in values})
             return 200, {"commitUrl": f"{self.url}/owner/merged/commit/1", "commitOid": "1", "success": True}
         return 200, {}
@@ -55,16 +58,22 @@ def _hub() -> Iterator[_Hub]:
         def do_GET(self) -> None:
             if self.path == "/api/whoami-v2":
                 self._reply(*((200, hub.user) if hub.knows_token else (401, {"error": "Invalid token"})))
-            else:
+            elif "/tree/" not in self.path:
                 self._reply(200, {"id": "owner/merged", "sha": "0", "siblings": []})
+            elif hub.holds is None:
+                self._reply(404, {"error": "Repository not found"}, ("X-Error-Code", "RepoNotFound"))
+            else:
+                self._reply(200, [{"type": "file", "path": p, "size": 1, "oid": "0"} for p in hub.holds])
 
         def do_POST(self) -> None:
             body = self.rfile.read(int(self.headers.get("Content-Length", "0")))
             self._reply(*hub.answer(self.path, body))
 
-        def _reply(self, status: int, data: Any) -> None:
+        def _reply(self, status: int, data: Any, *headers: tuple[str, str]) -> None:
             content = json.dumps(data).encode()
             self.send_response(status)
+            for name, value in headers:
+                self.send_header(name, value)
             self.send_header("Content-Type", "application/json")
             self.send_header("Content-Length", str(len(content)))
             self.end_headers()
@@ -114,6 +123,35 @@ def test_the_owner_decides_whether_a_new_repository_is_private(hub: _Hub, folder
     push_to_hub(folder, "owner/merged")
     (made,) = hub.made
     assert not made.keys() & {"private", "visibility"}
+
+
+def test_what_would_be_loaded_with_the_new_model_is_deleted(hub: _Hub, folder: Path) -> None:
+    hub.holds = [
+        *(".gitattributes", "README.md", "tvmerge.json", "config.json", "model.safetensors", "notes.txt"),
+        *("model-00001-of-00002.safetensors", "model.safetensors.index.json", "chat_template.jinja"),
+    ]
+    push_to_hub(folder, "owner/merged")
+    assert sorted(hub.deleted) == sorted(hub.holds[-3:])
+
+
+@pytest.mark.parametrize("holds", [["model.safetensors"], ["README.md", "data/a.csv", "b.csv"]])
+def test_a_repository_with_files_of_others_is_left_as_it_is(
+    hub: _Hub, folder: Path, holds: list[str]
+) -> None:
+    hub.holds = holds
+    with pytest.raises(
+        ConfigError, match=r"files that tvmerge did not write \((b\.csv and 1 more|model\.saf)"
+    ):
+        check_upload("owner/merged")
+    with pytest.raises(CheckpointError, match="is written, but was not uploaded to owner/merged: the repos"):
+        push_to_hub(folder, "owner/merged")
+    assert hub.commits == []
+
+
+@pytest.mark.parametrize("holds", [None, [], [".gitattributes", "README.md"], ["tvmerge.json", "a.bin"]])
+def test_a_repository_that_is_new_or_of_tvmerge_is_written(hub: _Hub, holds: list[str] | None) -> None:
+    hub.holds = holds
+    check_upload("owner/merged")
 
 
 def test_a_refusal_is_told_in_one_line_and_leaves_the_folder(hub: _Hub, folder: Path) -> None:

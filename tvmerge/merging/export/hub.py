@@ -9,9 +9,19 @@ from pathlib import Path
 from typing import Any
 
 from tvmerge.errors import CheckpointError, ConfigError
+from tvmerge.merging.export.folders import MARKER
 
 _NAME = re.compile(r"(?!-|\.)(?!.*(--|\.\.))[\w.-]{1,96}(?<![-.])(?<!\.git)", re.ASCII)
 """Names that the hub takes for owners and repositories."""
+
+_BLANK = frozenset({".gitattributes", "README.md"})
+"""Files of a repository that was made on the hub's site."""
+
+_LOADED = (
+    *("*.safetensors", "*.bin", "*.index.json", "adapter_*", "generation_config.json"),
+    *("tokenizer*", "special_tokens_map.json", "chat_template*", "additional_chat_templates/*"),
+)
+"""Files that transformers would load beside those of another model, or instead of them."""
 
 
 def check_repository(repo: str) -> None:
@@ -32,13 +42,14 @@ def check_repository(repo: str) -> None:
 
 
 def check_upload(repo: str) -> None:
-    """Check that the hub knows the token, and that its user may write to the owner of a repository.
+    """Check that the hub knows the token, that its user may write there, and what a repository holds.
 
     Args:
         repo: `owner/name`.
 
     Raises:
-        ConfigError: There is no token, the hub rejects it or cannot be reached, or it may not write there.
+        ConfigError: There is no token, the hub rejects it or cannot be reached, it may not write there, or
+            the repository holds files that tvmerge did not write.
     """
     from huggingface_hub import HfApi, get_token
 
@@ -60,10 +71,18 @@ def check_upload(repo: str) -> None:
         raise ConfigError(f"{flag}: the token is that of {mine[0]}, who is not a member of {owner}")
     if _role(user) == "read":
         raise ConfigError(f"{flag}: the token may only read; make one that may write, and set HF_TOKEN to it")
+    try:
+        foreign = _foreign(repo)
+    except Exception as error:  # as above
+        raise ConfigError(f"{flag}: the hub does not tell what it holds: {_reason(error)}") from error
+    if foreign:
+        raise ConfigError(f"{flag}: {foreign}")
 
 
 def push_to_hub(folder: Path, repo: str, *, private: bool | None = None) -> str:
     """Upload a model folder in one commit to a repository, which is created if it does not exist.
+
+    Files of an earlier model that would be loaded with the new one are deleted in the same commit.
 
     Args:
         folder: A folder written by tvmerge.
@@ -74,20 +93,49 @@ def push_to_hub(folder: Path, repo: str, *, private: bool | None = None) -> str:
         The repository's URL.
 
     Raises:
-        CheckpointError: The hub rejects the upload or cannot be reached; the folder is unchanged.
+        CheckpointError: The hub rejects the upload or cannot be reached, or the repository holds other files;
+            the folder is unchanged.
     """
     from huggingface_hub import HfApi
 
     api = HfApi(endpoint=os.environ.get("HF_ENDPOINT"))
     try:
         url = api.create_repo(repo, private=private, exist_ok=True)
-        api.upload_folder(repo_id=repo, folder_path=folder, commit_message="Merge with tvmerge")
+        foreign = _foreign(repo)
+        if not foreign:
+            api.upload_folder(
+                repo_id=repo,
+                folder_path=folder,
+                commit_message="Merge with tvmerge",
+                delete_patterns=list(_LOADED),
+            )
     except Exception as error:  # the hub's client does not translate errors of its HTTP library
         raise CheckpointError(
             f"{folder} is written, but could not be uploaded to {repo}: {_reason(error)}; may HF_TOKEN write "
             f"there? To upload it later: hf upload {repo} {shlex.quote(str(folder))} ."
         ) from error
+    if foreign:
+        raise CheckpointError(f"{folder} is written, but was not uploaded to {repo}: {foreign}")
     return str(url)
+
+
+def _foreign(repo: str) -> str:
+    """Return, as the end of a sentence, what tvmerge did not write in a repository; empty if nothing."""
+    from huggingface_hub import HfApi
+    from huggingface_hub.errors import RepositoryNotFoundError
+
+    try:
+        files = HfApi(endpoint=os.environ.get("HF_ENDPOINT")).list_repo_files(repo)
+    except RepositoryNotFoundError:
+        return ""
+    others = sorted(set(files) - _BLANK)
+    if MARKER in others or not others:
+        return ""
+    more = f" and {len(others) - 1} more" if len(others) > 1 else ""
+    return (
+        f"the repository has files that tvmerge did not write ({others[0]}{more}); name another one, or "
+        "delete them on the hub"
+    )
 
 
 def _role(user: dict[str, Any]) -> object:
