@@ -71,7 +71,7 @@ def test_what_a_seed_stands_for_is_reached(monkeypatch: pytest.MonkeyPatch) -> N
 def test_an_error_is_one_finding_with_its_input(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr("tvmerge.judging.providers.openai.usage_of", lambda sent, replied: Usage(-sent, 0))
+    monkeypatch.setattr("tvmerge.judging.providers.openai.usage_of", lambda sent, *_, **__: Usage(-sent, 0))
     campaign = Campaign(replies.check, 60, tmp_path)
     for seed in (*replies.SEEDS, *replies.SEEDS):
         campaign.execute(seed)

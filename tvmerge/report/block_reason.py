@@ -24,6 +24,7 @@ PARTS = (
     "judging an answer costs {usd} USD",
     "judging costs nothing",
     "what judging costs is not known",
+    "what judging costs was not measured",
 )
 """The sentence and its parts, each before any that would fit the same text."""
 

@@ -156,7 +156,8 @@ class RunPaths:
         if marked_study(self.folder) is not None:
             return
         folders = [self.folder / name for name in _FOLDERS]
-        others = [self.questions, self.trials, self.result, self.report]
+        files = (self.questions, self.trials, self.result, self.report)
+        others = [file for file in files if not file.is_dir()]  # a folder has an error of its own
         others += [path for folder in folders if folder.is_dir() for path in folder.glob("[!.]*")]
         if found := next((path for path in others if path.exists()), None):
             raise ConfigError(

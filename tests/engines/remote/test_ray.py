@@ -126,7 +126,9 @@ async def test_a_study_that_loses_a_node_ends_with_the_table_of_one_engine(
             cluster.remove_node(cluster.worker_nodes.copy().pop(), allow_graceful=False)
 
     (tmp_path / "ray").mkdir()
-    found = await run_study(tmp_path / "ray", merge.group_names, pool, on_told=lose_a_node)
+    found = await run_study(
+        tmp_path / "ray", merge.group_names, pool, trials=6, questions=8, on_told=lose_a_node
+    )
     await pool.close()
     assert found == expected
     assert notes
