@@ -107,28 +107,27 @@ def test_an_address_without_a_cluster_is_bad_input() -> None:
 
 
 async def test_a_study_that_loses_a_node_ends_with_the_table_of_one_engine(
-    cluster: Any, entry: Entry, merge: Merge, demo_models: Path, tmp_path: Path
+    cluster: Any, entry: Entry, merge: Merge, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async def alone() -> Engine:
-        return open_demo_engine(str(demo_models))
+        return open_demo_engine(str(entry.settings["folder"]))
 
     single = EnginePool({"cpu": alone})
     (tmp_path / "one").mkdir()
-    expected = await run_study(tmp_path / "one", merge.group_names, single, trials=6, questions=8)
+    expected = await run_study(tmp_path / "one", merge.group_names, single)
     await single.close()
 
     notes: list[str] = []
-    # The node that is left has room for all of them, or the run would wait for that first.
-    pool = EnginePool(ray_engines(entry, engines=3, cpus=0.25), note=notes.append)
+    pool = EnginePool(ray_engines(entry, engines=3), note=notes.append)
 
     def lose_a_node(trial: Trial) -> None:
         if trial.number == 1:
+            # The node that is left has no room for the engines of the other, which is known at once.
+            monkeypatch.setattr(ray_engine, "PLACEMENT", 3.0)
             cluster.remove_node(cluster.worker_nodes.copy().pop(), allow_graceful=False)
 
     (tmp_path / "ray").mkdir()
-    found = await run_study(
-        tmp_path / "ray", merge.group_names, pool, trials=6, questions=8, on_told=lose_a_node
-    )
+    found = await run_study(tmp_path / "ray", merge.group_names, pool, on_told=lose_a_node)
     await pool.close()
     assert found == expected
     assert notes
