@@ -53,8 +53,8 @@ def _of(categories: Sequence[str]) -> Questions:
     """Return what draws questions of these categories."""
 
     def questions(count: int, seed: int) -> Iterator[Question]:
-        # The demo's categories take turns.
-        every = fresh_questions(8 * count, seed)
+        # The demo's eight categories take turns.
+        every = fresh_questions(-(-8 * count // len(categories)), seed)
         return islice((one for one in every if one.category in categories), count)
 
     return questions

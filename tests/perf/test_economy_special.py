@@ -55,10 +55,10 @@ def test_one_category_of_three_is_useless_and_not_in_the_truth() -> None:
     judge = subject.searched(RulesJudge())
     assert scores(judge, CATEGORIES[0]) == RULES
     assert scores(judge, CATEGORIES[-1]) != RULES
-    searched = list(subject.questions(120, 3))
-    assert len(searched) == 120
+    searched = list(subject.questions(500, 3))
+    assert len(searched) == 500
     assert {one.category for one in searched} == set(CATEGORIES)
-    assert {one.category for one in subject.fresh(60, 3)} == set(CATEGORIES[:-1])
+    assert {one.category for one in subject.fresh(240, 3)} == set(CATEGORIES[:-1])
 
 
 def test_a_search_at_the_border_stays_inside(tmp_path: Path) -> None:

@@ -115,4 +115,6 @@ def test_what_a_run_leaves_that_failed_its_checks_is_its_own(tmp_path: Path) -> 
     (tmp_path / "run" / "model_answer").mkdir(parents=True)
     for name in ("ledger.jsonl", "ledger.journal", ".lock", "study.db"):
         (tmp_path / "run" / name).touch()
+    before = sorted(tmp_path.rglob("*"))
     check(tmp_path)
+    assert sorted(tmp_path.rglob("*")) == before

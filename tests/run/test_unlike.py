@@ -22,7 +22,7 @@ def run(sampler: str, *parts: Part) -> Any:
 
 def test_a_small_benchmark_beside_a_large_one_is_told() -> None:
     (line,) = unlike_remarks(run("auto", Part("chat", CHAT), Part("task", TASK)))
-    assert line.startswith("note: a search question of chat counts for several of task")
+    assert line.startswith("note: beside task, chat has few search questions for its weight")
     assert "--optuna-sampler TPE" in line
 
 

@@ -6,11 +6,10 @@ from collections import defaultdict
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
+from tvmerge.merging.groupings.parameter import kind_of
+
 if TYPE_CHECKING:
     from tvmerge.merging.plan import Row
-
-PARAMETERS = ("weight", "bias")
-"""What the names of the tensors of a module end with, as a rule."""
 
 
 def layer_parts(rows: Iterable[Row]) -> dict[str, str]:
@@ -37,7 +36,5 @@ def layer_parts(rows: Iterable[Row]) -> dict[str, str]:
 
 def _part(tensor: str) -> str:
     """The path of the module that contains a tensor's module, without numbers; empty outside the layers."""
-    path = tensor.split(".")
-    module = path[:-1] if path[-1] in PARAMETERS else path
-    outer = [part for part in module[:-1] if not part.isdecimal()]
-    return ".".join(outer) if len(outer) < len(module) - 1 else ""
+    is_in_layer = any(part.isdecimal() for part in tensor.split("."))
+    return ".".join(kind_of(tensor)[:-1]) if is_in_layer else ""

@@ -59,4 +59,5 @@ def usd_per_answer(trials: Iterable[Trial]) -> float | None:
     priced = [trial for trial in trials if JUDGING_USD in trial.attrs]
     asks = [ask for trial in priced for ask in asks_of(trial) if ask.told and not ask.failed]
     answers = sum(ask.stop - ask.start for ask in asks)
-    return math.fsum(trial.attrs[JUDGING_USD] for trial in priced) / answers or None if answers else None
+    usd = math.fsum(trial.attrs[JUDGING_USD] for trial in priced)
+    return usd / answers if answers and usd else None

@@ -121,6 +121,7 @@ async def _by_blocks(run: Run, study: BlockStudy, progress: Progress) -> Prospec
         agreement.check(study.asks, ask, outcome)
         log.add(str(ask.trial), in_order(run, evaluation))
         told = trials.tell(ask, outcome)
+        sizing.measure(ask)
         stopping.look()
         if uniform_weight(told.recipe) is not None:
             uniform.add(told.number)
@@ -128,7 +129,6 @@ async def _by_blocks(run: Run, study: BlockStudy, progress: Progress) -> Prospec
 
     async def finish(ask: Ask, evaluation: Evaluation) -> None:
         trial, best, ranked = await in_thread(tell, ask, evaluation)
-        await in_thread(sizing.measure, ask)
         running = {ask.trial for ask in study.running()}
         progress.standing(Counts.of(study.trials, running, by_blocks=True), baselines_among(ranked))
         progress.block_told(trial, study.told, best)

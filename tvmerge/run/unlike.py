@@ -11,19 +11,18 @@ if TYPE_CHECKING:
 
 
 def unlike_remarks(run: RunSpec) -> tuple[str, ...]:
-    """Return what to know if a question of one benchmark counts much more than one of another.
+    """Return a note if a benchmark has few questions for its weight.
 
-    Candidates answer as large a share of each benchmark, so few questions of the smaller one, and the search
-    compares them on it less well.
+    Candidates answer the same share of each benchmark, so only a few questions of such a one.
     """
     if not asks_blocks(run.config.optuna_sampler):
         return ()
     found = run.objective.asked_unevenly(run.search_questions)
     if found is None:
         return ()
-    more, less = found
+    few, many = found
     return (
-        f"note: a search question of {more.name} counts for several of {less.name}, and candidates answer "
-        f"few of it, so the search compares them on {more.name} less well; limit the questions of "
-        f"{less.name}, or pass --optuna-sampler TPE",
+        f"note: beside {many.name}, {few.name} has few search questions for its weight, so the search "
+        f"compares candidates on it less well; limit the questions of {many.name}, or pass --optuna-sampler "
+        "TPE",
     )

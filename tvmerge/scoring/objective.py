@@ -25,7 +25,7 @@ FEWEST_OF_A_PART = 2
 """The fewest questions of each of several benchmarks in a comparison, so that it has an interval."""
 
 UNEVEN = 3.0
-"""How many times as much as that of another part a question may count, for blocks to compare both well."""
+"""Factor between the weights of single questions of two parts from which blocks compare one badly."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -213,8 +213,8 @@ class Objective:
         """Return what each rated question contributes to a score.
 
         A question's rating is the mean of its ratings. With several parts it is scaled and weighted, so that
-        a part counts by its weight, however many questions it has. The mean over `questions` is the score if
-        all of them have as many ratings as each other; `estimate` counts ratings, this one questions.
+        a part counts by its weight, however many questions it has. If every question has the same number of
+        ratings, the mean over `questions` is the score; if not, it differs, as `estimate` averages ratings.
         """
         scores: dict[QuestionId, list[float]] = {}
         for judgment in judgments:
@@ -238,14 +238,12 @@ class Objective:
         return self.parts[0].span if len(self.parts) == 1 else 1.0
 
     def asked_unevenly(self, questions: Sequence[Question]) -> tuple[Part, Part] | None:
-        """Return the parts whose question counts most and least; None unless it is `UNEVEN` times as much.
+        """Return the parts whose single questions weigh most and least, if by a factor of `UNEVEN` or more.
 
         Args:
-            questions: Those that are asked, some of each part.
+            questions: Those that are asked. If a part has none of them, None is returned.
         """
-        counts = [
-            sum(question.question_id in part.questions for question in questions) for part in self.parts
-        ]
+        counts = self._counts(questions)
         each = [share / n for share, n in zip(self.shares, counts, strict=True) if n]
         if len(each) < len(self.parts) or max(each) < UNEVEN * min(each):
             return None
@@ -267,13 +265,18 @@ class Objective:
 
     def _factors(self, questions: Sequence[Question]) -> list[float]:
         """Return the factor of each part's ratings, given how many of `questions` belong to the part."""
-        counts = [0] * len(self.parts)
-        for question in questions:
-            counts[self._part_of[question.question_id]] += 1
+        counts = self._counts(questions)
         return [
             scale * len(questions) / count if count else 0.0
             for scale, count in zip(self._scales, counts, strict=True)
         ]
+
+    def _counts(self, questions: Sequence[Question]) -> list[int]:
+        """Return how many of `questions` belong to each part."""
+        counts = [0] * len(self.parts)
+        for question in questions:
+            counts[self._part_of[question.question_id]] += 1
+        return counts
 
     def _groups(self, judgments: Iterable[Judgment]) -> list[list[Judgment]]:
         groups: list[list[Judgment]] = [[] for _ in self.parts]

@@ -26,6 +26,7 @@ class _Hub:
         self.commits: list[dict[str, bytes]] = []
         self.deleted: list[str] = []
         self.holds: list[str] | None = []
+        self.marker: object = {}
         self.refuses = False
         self.user: dict[str, Any] = {"name": "owner", "auth": {"accessToken": {"role": "write"}}}
         self.knows_token = True
@@ -58,12 +59,17 @@ def _hub() -> Iterator[_Hub]:
         def do_GET(self) -> None:
             if self.path == "/api/whoami-v2":
                 self._reply(*((200, hub.user) if hub.knows_token else (401, {"error": "Invalid token"})))
+            elif "/resolve/" in self.path:
+                self._reply(200, hub.marker, ("ETag", '"1"'), ("X-Repo-Commit", "0" * 40))
             elif "/tree/" not in self.path:
                 self._reply(200, {"id": "owner/merged", "sha": "0", "siblings": []})
             elif hub.holds is None:
                 self._reply(404, {"error": "Repository not found"}, ("X-Error-Code", "RepoNotFound"))
             else:
                 self._reply(200, [{"type": "file", "path": p, "size": 1, "oid": "0"} for p in hub.holds])
+
+        def do_HEAD(self) -> None:
+            self.do_GET()
 
         def do_POST(self) -> None:
             body = self.rfile.read(int(self.headers.get("Content-Length", "0")))
@@ -77,7 +83,8 @@ def _hub() -> Iterator[_Hub]:
             self.send_header("Content-Type", "application/json")
             self.send_header("Content-Length", str(len(content)))
             self.end_headers()
-            self.wfile.write(content)
+            if self.command != "HEAD":
+                self.wfile.write(content)
 
         def log_message(self, *_: object) -> None:
             """Keeps the test output clean."""
@@ -125,13 +132,21 @@ def test_the_owner_decides_whether_a_new_repository_is_private(hub: _Hub, folder
     assert not made.keys() & {"private", "visibility"}
 
 
-def test_what_would_be_loaded_with_the_new_model_is_deleted(hub: _Hub, folder: Path) -> None:
-    hub.holds = [
-        *(".gitattributes", "README.md", "tvmerge.json", "config.json", "model.safetensors", "notes.txt"),
-        *("model-00001-of-00002.safetensors", "model.safetensors.index.json", "chat_template.jinja"),
-    ]
+def test_what_an_earlier_upload_wrote_is_deleted_and_nothing_else(hub: _Hub, folder: Path) -> None:
+    old = ["model-00001-of-00002.safetensors", "additional_chat_templates/a.jinja", "odd[1].json"]
+    again = ["README.md", "config.json", "model.safetensors"]
+    hub.holds = [".gitattributes", "tvmerge.json", *old, *again, "notes.txt", "gguf/model.bin", "odd1.json"]
+    hub.marker = {"files": [*(name.partition("/")[0] for name in old), *again, 7]}
     push_to_hub(folder, "owner/merged")
-    assert sorted(hub.deleted) == sorted(hub.holds[-3:])
+    assert sorted(hub.deleted) == sorted(old)
+
+
+@pytest.mark.parametrize("marker", [[], {"files": "*"}, {"files": ["*"]}, {}])
+def test_a_marker_that_lists_nothing_has_nothing_deleted(hub: _Hub, folder: Path, marker: object) -> None:
+    hub.holds, hub.marker = ["tvmerge.json", "old.safetensors"], marker
+    push_to_hub(folder, "owner/merged")
+    assert hub.deleted == []
+    assert len(hub.commits) == 1
 
 
 @pytest.mark.parametrize("holds", [["model.safetensors"], ["README.md", "data/a.csv", "b.csv"]])

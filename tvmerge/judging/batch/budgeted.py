@@ -8,7 +8,6 @@ from tvmerge.judging.batch.chat import BatchChat
 from tvmerge.judging.client.budget import Budget
 from tvmerge.judging.client.chat import ChatModel, ChatReply, ChatRequest, ChatWrapper
 from tvmerge.judging.client.ledger import Ledger, Prices
-from tvmerge.judging.client.tokens import most_tokens
 
 
 class BudgetedBatches(ChatWrapper):
@@ -37,11 +36,12 @@ class BudgetedBatches(ChatWrapper):
 
         Raises:
             BudgetError: The budget does not allow the request.
+            ConfigError: The cost is limited, and nothing limits that of the request.
         """
         await self._open()
         if self._batches.has(request):
             return await self._collect(request)
-        cost = self._prices.cost(most_tokens(request)) if self._prices else 0.0
+        cost = self._budget.most(request, self._prices)
         await self._budget.admit(cost)
         try:
             return await self._inner.send(request)

@@ -2,26 +2,22 @@
 
 from __future__ import annotations
 
+import glob
 import os
 import re
 import shlex
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 from tvmerge.errors import CheckpointError, ConfigError
-from tvmerge.merging.export.folders import MARKER
+from tvmerge.merging.export.folders import MARKER, read_marker, written_files
 
 _NAME = re.compile(r"(?!-|\.)(?!.*(--|\.\.))[\w.-]{1,96}(?<![-.])(?<!\.git)", re.ASCII)
 """Names that the hub takes for owners and repositories."""
 
 _BLANK = frozenset({".gitattributes", "README.md"})
 """Files of a repository that was made on the hub's site."""
-
-_LOADED = (
-    *("*.safetensors", "*.bin", "*.index.json", "adapter_*", "generation_config.json"),
-    *("tokenizer*", "special_tokens_map.json", "chat_template*", "additional_chat_templates/*"),
-)
-"""Files that transformers would load beside those of another model, or instead of them."""
 
 
 def check_repository(repo: str) -> None:
@@ -72,17 +68,17 @@ def check_upload(repo: str) -> None:
     if _role(user) == "read":
         raise ConfigError(f"{flag}: the token may only read; make one that may write, and set HF_TOKEN to it")
     try:
-        foreign = _foreign(repo)
+        _earlier_files(repo)
+    except ConfigError as error:
+        raise ConfigError(f"{flag}: {error}") from error
     except Exception as error:  # as above
         raise ConfigError(f"{flag}: the hub does not tell what it holds: {_reason(error)}") from error
-    if foreign:
-        raise ConfigError(f"{flag}: {foreign}")
 
 
 def push_to_hub(folder: Path, repo: str, *, private: bool | None = None) -> str:
     """Upload a model folder in one commit to a repository, which is created if it does not exist.
 
-    Files of an earlier model that would be loaded with the new one are deleted in the same commit.
+    Files of an earlier upload that the folder does not have are deleted in the same commit.
 
     Args:
         folder: A folder written by tvmerge.
@@ -101,41 +97,48 @@ def push_to_hub(folder: Path, repo: str, *, private: bool | None = None) -> str:
     api = HfApi(endpoint=os.environ.get("HF_ENDPOINT"))
     try:
         url = api.create_repo(repo, private=private, exist_ok=True)
-        foreign = _foreign(repo)
-        if not foreign:
-            api.upload_folder(
-                repo_id=repo,
-                folder_path=folder,
-                commit_message="Merge with tvmerge",
-                delete_patterns=list(_LOADED),
-            )
+        api.upload_folder(
+            repo_id=repo,
+            folder_path=folder,
+            commit_message="Merge with tvmerge",
+            delete_patterns=[glob.escape(file) for file in _earlier_files(repo)],
+        )
+    except ConfigError as error:
+        raise CheckpointError(f"{folder} is written, but was not uploaded to {repo}: {error}") from error
     except Exception as error:  # the hub's client does not translate errors of its HTTP library
         raise CheckpointError(
             f"{folder} is written, but could not be uploaded to {repo}: {_reason(error)}; may HF_TOKEN write "
             f"there? To upload it later: hf upload {repo} {shlex.quote(str(folder))} ."
         ) from error
-    if foreign:
-        raise CheckpointError(f"{folder} is written, but was not uploaded to {repo}: {foreign}")
     return str(url)
 
 
-def _foreign(repo: str) -> str:
-    """Return, as the end of a sentence, what tvmerge did not write in a repository; empty if nothing."""
+def _earlier_files(repo: str) -> list[str]:
+    """Return the files in a repository that an earlier upload has written.
+
+    Raises:
+        ConfigError: It holds files, but none of tvmerge.
+    """
     from huggingface_hub import HfApi
     from huggingface_hub.errors import RepositoryNotFoundError
 
+    api = HfApi(endpoint=os.environ.get("HF_ENDPOINT"))
     try:
-        files = HfApi(endpoint=os.environ.get("HF_ENDPOINT")).list_repo_files(repo)
+        held = set(api.list_repo_files(repo))
     except RepositoryNotFoundError:
-        return ""
-    others = sorted(set(files) - _BLANK)
-    if MARKER in others or not others:
-        return ""
-    more = f" and {len(others) - 1} more" if len(others) > 1 else ""
-    return (
-        f"the repository has files that tvmerge did not write ({others[0]}{more}); name another one, or "
-        "delete them on the hub"
-    )
+        return []
+    if MARKER in held:
+        with TemporaryDirectory() as scratch:
+            api.hf_hub_download(repo, MARKER, local_dir=scratch)
+            written = set(written_files(read_marker(Path(scratch))))
+        return [file for file in held if file.partition("/")[0] in written]
+    if others := sorted(held - _BLANK):
+        more = f" and {len(others) - 1} more" if len(others) > 1 else ""
+        raise ConfigError(
+            f"the repository has files that tvmerge did not write ({others[0]}{more}); name another one, or "
+            "delete them on the hub"
+        )
+    return []
 
 
 def _role(user: dict[str, Any]) -> object:

@@ -18,12 +18,13 @@ def label_kinds(names: Iterable[str]) -> dict[str, str]:
     `weight` and `bias` of a module are one kind. Indices of layers and experts are ignored. A parameter with
     another name (`gate_up_proj` of fused experts) is a separate kind.
     """
-    kinds = {name: _kind(name) for name in names}
+    kinds = {name: kind_of(name) for name in names}
     labels = _shortest_labels(kinds.values())
     return {name: labels[kind] for name, kind in kinds.items()}
 
 
-def _kind(name: str) -> tuple[str, ...]:
+def kind_of(name: str) -> tuple[str, ...]:
+    """Return the path of a tensor's module without indices; its own path if it is no `weight` or `bias`."""
     parts = tuple(part for part in name.split(".") if not part.isdecimal())
     return parts[:-1] if parts[-1] in {"weight", "bias"} and len(parts) > 1 else parts
 

@@ -63,7 +63,7 @@ def first_asks(search: BlockSearch, block: int) -> tuple[list[Choice], Given]:
         for number, recipe in initial.inherited.items()
         if (key := rows[number].tobytes()) not in distinct and numbers[key] == number
     ]
-    return list(_without_repeats([*_within(choices, questions)])), given
+    return list(_without_repeats(list(_within(choices, questions)))), given
 
 
 def _line(space: Space) -> list[Recipe]:
@@ -71,19 +71,17 @@ def _line(space: Space) -> list[Recipe]:
 
     Where the ranges have none of these weights in common, all weights are at the same share of their range.
     """
+    import numpy as np
+
     bounds = {name: space.bounds(name) for name in space.names}
     fixed = {name: low for name, (low, high) in bounds.items() if low == high}
     free = [between for name, between in bounds.items() if name not in fixed and not is_density(name)]
     held = [weight for weight in LINE if all(low <= weight <= high for low, high in free)]
     if held:
         return [Recipe({**space.uniform(weight).weights, **fixed}) for weight in held]
+    scale = Scale(space)
     return [
-        Recipe(
-            {
-                name: high if is_density(name) else low + share * (high - low)
-                for name, (low, high) in bounds.items()
-            }
-        )
+        scale.recipe(np.array([2.0 if is_density(name) else 2 * share for name in scale.names]))
         for share in SHARES
     ]
 

@@ -115,12 +115,11 @@ def metric_of(names: Sequence[str], parts: Mapping[str, str] | None = None) -> M
         means = [_means(by_part[0]), _means(np.zeros(d, dtype=int))]
     else:
         means = []
-    grouped = np.vstack([np.empty((0, d)), *means])
-    each = d <= MOST_SEPARATE and not coarse
-    shared = np.append(
-        np.arange(len(grouped)), len(grouped) + (np.arange(d) if each else np.zeros(d, dtype=int))
-    )
-    return Metric(np.vstack([grouped, np.eye(d)]), shared.astype(int), (*(coarse or by_part), np.arange(d)))
+    directions = np.vstack([*means, np.eye(d)])
+    shared = np.arange(len(directions))
+    if coarse or d > MOST_SEPARATE:
+        shared[-d:] = len(directions) - d
+    return Metric(directions, shared, (*(coarse or by_part), np.arange(d)))
 
 
 def _means(grouping: Ints) -> Floats:

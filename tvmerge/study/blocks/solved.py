@@ -169,7 +169,8 @@ class Solved:
         """Sigma P, times `rooted`, shape (m, q)."""
         import numpy as np
 
-        explained = self.common - self.inverse @ self.common
+        is_narrow = self.narrow is self.common
+        explained = self.common - (self.solved_narrow if is_narrow else self.inverse @ self.common)
         found: Floats = explained + self.explained @ (self.explained.T @ self.common)
         return found * np.sqrt(self.sums.shrunk)
 
