@@ -134,6 +134,17 @@ def test_no_line_is_lost_where_a_last_line_cannot_be_ended(tmp_path: Path) -> No
     assert path.read_text(encoding="utf-8") == "[1]\n"
 
 
+def test_a_text_is_appended_whole_or_not_at_all(tmp_path: Path) -> None:
+    path = tmp_path / "new" / "ledger.jsonl"
+    append_text(path, "一\n")
+    append_text(path, "2\n")
+    with files_up_to(8), pytest.raises(OSError, match=os.strerror(errno.ENOSPC)) as raised:
+        append_text(path, "three\n")
+    assert raised.value.filename == str(path)
+    append_text(path, "4\n")
+    assert path.read_bytes() == "一\n2\n4\n".encode()
+
+
 @pytest.mark.skipif(os.name == "nt", reason="Windows has no such files")
 def test_nothing_takes_the_place_of_a_pipe_a_device_or_a_folder(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "pipe")

@@ -6,9 +6,8 @@ Several modules: the cache, the ledger and what sends requests.
 from __future__ import annotations
 
 import asyncio
-import errno
-import os
 from collections.abc import Mapping
+from io import FileIO
 from pathlib import Path
 
 import pytest
@@ -16,7 +15,6 @@ import pytest
 from tests.judging.chats import KEY, a_spec
 from tests.servers.openai_server import OpenAIServer
 from tvmerge._util.cache import ContentCache
-from tvmerge._util.files import append_text
 from tvmerge.errors import UserError
 from tvmerge.judging.client.chat import ChatReply
 from tvmerge.judging.client.ledger import Ledger
@@ -84,17 +82,13 @@ async def test_a_reply_is_stored_although_the_ledger_cannot_be_written(
 
     tries = iter(range(9))
 
-    def full(path: Path, text: str) -> None:
-        if next(tries) == 2:  # when the judge is closed
-            append_text(path, text)
-            return
-        with path.open("a", encoding="utf-8") as file:
-            file.write(text[:10])
-        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+    class FullDisk(FileIO):
+        def write(self, content: bytes) -> int:  # type: ignore[override]
+            return super().write(content if next(tries) == 2 else content[:10])  # 2: when the judge is closed
 
     with OpenAIServer() as server:
         with monkeypatch.context() as patched:
-            patched.setattr("tvmerge.judging.client.ledger.append_text", full)
+            patched.setattr("tvmerge._util.files.FileIO", FullDisk)
             first, second = await ask(server, 2, RequestPolicy(cache=cache, ledger=ledger))
         assert isinstance(first, ChatReply)
         assert "ledger.jsonl cannot be written: No space left" in str(second)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
@@ -209,15 +208,11 @@ class Ledger:
         """
         if self._path is None or not self._unwritten:
             return
-        end = self._path.stat().st_size if self._path.exists() else 0
         try:
             append_text(self._path, "".join(self._unwritten))
         except OSError as error:
-            with suppress(OSError):
-                os.truncate(self._path, end)  # half a line would corrupt the next one
             raise UserError(
-                f"the ledger {self._path} cannot be written: {error.strerror}; free disk space, then "
-                "run again"
+                f"the ledger {self._path} {error.strerror}; free disk space, then run again"
             ) from error
         self._unwritten = []
 
