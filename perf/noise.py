@@ -20,12 +20,12 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-import tempfile
 from collections import Counter
 from collections.abc import Mapping, Sequence
 
 import tvmerge
 from perf.economy.noise import by_chance
+from perf.load.shared import new_folder
 from tvmerge._util.canonical import digest
 from tvmerge.judging.judges.rules import RulesJudge
 from tvmerge.records import Answer, Evaluation, Finish, Question, Rating, Recipe, Trial
@@ -127,9 +127,9 @@ def verdict_of_run(seed: int, *, sampler: str, n_trials: int, effect: bool) -> K
         effect: Whether weights have an effect, and ratings are by chance; otherwise the tuned model equals
             the base, and the rules rate.
     """
-    with tempfile.TemporaryDirectory() as folder:
+    with new_folder() as folder:
         config = tvmerge.testing.demo_config(
-            run_dir=f"{folder}/run",
+            run_dir=str(folder / "run"),
             optuna_sampler=sampler,
             optuna_seed=seed,
             n_trials=n_trials,

@@ -45,7 +45,12 @@ def benchmark(folder: Path, questions: int, salt: str, turns: int = 2) -> Path:
 
 @contextlib.contextmanager
 def new_folder() -> Iterator[Path]:
-    """A folder with a cache of its own, which runs use from now on."""
+    """A folder with a cache of its own, which runs use meanwhile."""
+    before = os.environ.copy()
     with tempfile.TemporaryDirectory() as name:
         os.environ |= {"TVMERGE_CACHE_DIR": str(Path(name) / "cache"), "OPENAI_API_KEY": "k"}
-        yield Path(name)
+        try:
+            yield Path(name)
+        finally:
+            os.environ.clear()
+            os.environ.update(before)
