@@ -9,6 +9,7 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 import tvmerge
 from tvmerge._util.assets import bundled_demo_models
@@ -46,11 +47,7 @@ def benchmark(folder: Path, questions: int, salt: str, turns: int = 2) -> Path:
 @contextlib.contextmanager
 def new_folder() -> Iterator[Path]:
     """A folder with a cache of its own, which runs use meanwhile."""
-    before = os.environ.copy()
     with tempfile.TemporaryDirectory() as name:
-        os.environ |= {"TVMERGE_CACHE_DIR": str(Path(name) / "cache"), "OPENAI_API_KEY": "k"}
-        try:
+        settings = {"TVMERGE_CACHE_DIR": str(Path(name) / "cache"), "OPENAI_API_KEY": "k"}
+        with mock.patch.dict(os.environ, settings):
             yield Path(name)
-        finally:
-            os.environ.clear()
-            os.environ.update(before)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import errno
 import hashlib
 import json
 import os
@@ -28,6 +27,9 @@ _MARK = ".tvmerge-"
 """What a temporary file's name contains, so that only such files are taken for leftovers."""
 
 _LEFTOVER = re.compile(rf"\..*{re.escape(_MARK)}[a-z0-9_]{{8}}\.tmp", re.DOTALL)
+
+_UNWRITTEN = "cannot be written: "
+"""What errors of this module begin with."""
 
 _PERMISSIONS = stat.S_IRWXU | stat.S_IRWXG | stat.S_IRWXO
 
@@ -83,18 +85,26 @@ def append_text(path: Path, text: str) -> None:
         refuse_irregular(path)
         # A file object for texts takes several times as long, and the ledger has a line for every request.
         with _unbuffered(path) as file:
-            _append(file, text.encode("utf-8"))
+            append_whole(file, text.encode("utf-8"))
     except OSError as error:
         raise _placed(error, path) from error
 
 
-def _append(file: FileIO, content: bytes) -> None:
-    end = file.tell()
-    # A disk that fills up takes the first part of a text; only the next write would be an error.
-    if file.write(content) != len(content):
+def append_whole(file: FileIO, content: bytes) -> None:
+    """Write to the end of a file all of `content`, or nothing if there is an error.
+
+    Raises:
+        OSError: The file cannot be written.
+    """
+    end = file.seek(0, os.SEEK_END)
+    rest = memoryview(content)
+    try:
+        while rest:  # a disk that fills up takes the first part; only the next write is an error
+            rest = rest[file.write(rest) :]
+    except OSError:
         with contextlib.suppress(OSError):
             file.truncate(end)  # half a line would damage the next one
-        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        raise
 
 
 def _unbuffered(path: Path) -> FileIO:
@@ -123,7 +133,13 @@ def append_pieces(path: Path, pieces: Iterable[str]) -> None:
 
 def _placed(error: OSError, path: Path) -> OSError:
     """Return `error` with `path` as its file name, which may be missing or that of a temporary file."""
-    return OSError(error.errno, f"cannot be written: {error.strerror or error}", str(path))
+    return OSError(error.errno, write_fault(error), str(path))
+
+
+def write_fault(error: OSError) -> str:
+    """Return that something cannot be written, and why, also for an error that says the first already."""
+    why = error.strerror or str(error)
+    return why if why.startswith(_UNWRITTEN) else f"{_UNWRITTEN}{why}"
 
 
 def _write(path: Path, pieces: Iterable[str], *, durable: bool) -> None:

@@ -6,9 +6,12 @@ Several modules: the cache, the ledger and what sends requests.
 from __future__ import annotations
 
 import asyncio
+import errno
+import os
 from collections.abc import Mapping
 from io import FileIO
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
@@ -22,6 +25,9 @@ from tvmerge.judging.client.pipeline import pipeline
 from tvmerge.judging.client.request_policy import RequestPolicy
 from tvmerge.judging.prompts.reply_format import RatingFormat
 from tvmerge.judging.registry import create_chat
+
+if TYPE_CHECKING:
+    from _typeshed import ReadableBuffer
 
 
 class Filling(ContentCache):
@@ -83,8 +89,11 @@ async def test_a_reply_is_stored_although_the_ledger_cannot_be_written(
     tries = iter(range(9))
 
     class FullDisk(FileIO):
-        def write(self, content: bytes) -> int:  # type: ignore[override]
-            return super().write(content if next(tries) == 2 else content[:10])  # 2: when the judge is closed
+        def write(self, content: ReadableBuffer, /) -> int:
+            if next(tries) == 2:  # when the judge is closed
+                return super().write(content)
+            super().write(bytes(content)[:10])
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
     with OpenAIServer() as server:
         with monkeypatch.context() as patched:

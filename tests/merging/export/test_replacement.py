@@ -11,9 +11,10 @@ from pathlib import Path
 import pytest
 
 from tests.merging.export.written import ours
+from tvmerge._util.files import write_text
 from tvmerge.errors import CheckpointError
 from tvmerge.merging.export.folders import MARKER, REPLACED, WRITING, check_replaceable
-from tvmerge.merging.export.replacement import new_folder
+from tvmerge.merging.export.replacement import new_folder, translated
 
 
 def test_a_folder_appears_when_its_block_ends(tmp_path: Path) -> None:
@@ -224,7 +225,7 @@ def test_a_place_that_cannot_be_written_is_told(tmp_path: Path) -> None:
 FILL = (
     "import os, signal, sys\n"
     "from pathlib import Path\n"
-    "from tvmerge.merging.export.replacement import new_folder\n"
+    "from tvmerge.merging.export.replacement import new_folder, translated\n"
     "with new_folder(Path(sys.argv[1])) as temporary:\n"
     "    (temporary / 'weights').write_text('half')\n"
 )
@@ -258,3 +259,10 @@ def test_a_place_that_another_process_is_writing_is_refused(tmp_path: Path) -> N
         other.communicate()
     assert (tmp_path / "out" / "weights").read_text() == "half"
     assert [path.name for path in tmp_path.iterdir()] == ["out"]
+
+
+def test_an_error_says_once_that_a_folder_cannot_be_written(tmp_path: Path) -> None:
+    (tmp_path / "config.json").mkdir()
+    with pytest.raises(CheckpointError) as raised, translated(tmp_path):
+        write_text(tmp_path / "config.json", "{}")
+    assert str(raised.value) == f"{tmp_path}: cannot be written: Is a directory"

@@ -16,7 +16,7 @@ from typing import Any
 
 from tvmerge._util.cache import ContentCache
 from tvmerge._util.cache_rows import DamagedRowError, unpack
-from tvmerge._util.files import jsonl_line, write_pieces
+from tvmerge._util.files import append_whole, jsonl_line, write_pieces
 from tvmerge._util.parsing import parse_json
 from tvmerge._util.regular import read_bytes
 from tvmerge.errors import UserError
@@ -76,9 +76,10 @@ class ReplyJournal:
         record = f"{','.join(keys)}\t{jsonl_line(line).rstrip()}\t{packed}\n"
         self._waiting[keys[0]] = record
         try:
-            return self._append(record.encode())
+            self._append(record.encode())
         except OSError:
             return False
+        return True
 
     def stored(self, key: str) -> None:
         """Note that the reply with this first key is in the cache."""
@@ -104,15 +105,12 @@ class ReplyJournal:
             with suppress(OSError):
                 self._path.unlink(missing_ok=True)
 
-    def _append(self, content: bytes) -> bool:
+    def _append(self, content: bytes) -> None:
         if self._file is None:
             self._open()
         assert self._file is not None, "it is open"
-        if self._file.write(content) == len(content):
-            self._size += len(content)
-            return True
-        self._file.truncate(self._size)  # half a record would damage the next one
-        return False
+        append_whole(self._file, content)
+        self._size += len(content)
 
     def _compact(self) -> None:
         self._release()

@@ -9,7 +9,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from tvmerge._util.files import append_text, end_last_line, jsonl_line, read_growing_jsonl, read_jsonl
+from tvmerge._util.files import (
+    append_text,
+    end_last_line,
+    jsonl_line,
+    read_growing_jsonl,
+    read_jsonl,
+    write_fault,
+)
 from tvmerge.errors import UserError
 from tvmerge.judging.client.chat import Usage
 from tvmerge.judging.client.judge_usage import JudgeUsage, percentile
@@ -212,7 +219,7 @@ class Ledger:
             append_text(self._path, "".join(self._unwritten))
         except OSError as error:
             raise UserError(
-                f"the ledger {self._path} {error.strerror}; free disk space, then run again"
+                f"the ledger {self._path} {write_fault(error)}; free disk space, then run again"
             ) from error
         self._unwritten = []
 

@@ -17,7 +17,7 @@ from pathlib import Path
 
 from filelock import FileLock, Timeout
 
-from tvmerge._util.files import make_folder_for
+from tvmerge._util.files import make_folder_for, write_fault
 from tvmerge._util.real_path import real_path
 from tvmerge.errors import CheckpointError
 from tvmerge.merging.export.folders import MARKER, REPLACED, WRITING
@@ -165,4 +165,4 @@ def translated(folder: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        raise CheckpointError(f"{folder}: cannot be written: {error.strerror or error}") from error
+        raise CheckpointError(f"{folder}: {write_fault(error)}") from error

@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from tvmerge._util.files import write_json, write_text
+from tvmerge._util.files import write_fault, write_json, write_text
 from tvmerge._version import __version__
 from tvmerge.errors import CheckpointError
 from tvmerge.merging.checkpoints import layout
@@ -269,7 +269,7 @@ def _full_disk_told(folder: Path, needed: int) -> Iterator[None]:
     except OSError as error:
         if error.errno in {errno.ENOSPC, errno.EDQUOT}:
             raise CheckpointError(f"{folder}: the disk is full; the model needs {_size(needed)}") from error
-        raise CheckpointError(f"{folder}: cannot be written: {error.strerror or error}") from error
+        raise CheckpointError(f"{folder}: {write_fault(error)}") from error
 
 
 def _size(count: int) -> str:
