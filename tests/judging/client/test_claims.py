@@ -74,8 +74,24 @@ async def answer_well(request: ChatRequest) -> ChatReply:
     return GOOD
 
 
+def answer_when_all_have_begun(start: asyncio.Barrier) -> Answering:
+    """Answers of a run whose first one waits until each of the runs has sent a request."""
+    waited = False
+
+    async def answer(request: ChatRequest) -> ChatReply:
+        nonlocal waited
+        if not waited:
+            waited = True
+            async with asyncio.timeout(30):
+                await start.wait()
+        return await answer_well(request)
+
+    return answer
+
+
 async def test_three_runs_share_the_work_and_pay_once(tmp_path: Path) -> None:
-    async with runs(tmp_path, *[answer_well] * 3) as three:
+    start = asyncio.Barrier(3)
+    async with runs(tmp_path, *[answer_when_all_have_begun(start) for _ in range(3)]) as three:
         replies = await asyncio.gather(
             *(run.chat.send(a_request(str(n))) for run in three for n in range(24))
         )
