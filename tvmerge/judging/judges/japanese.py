@@ -16,8 +16,9 @@ if TYPE_CHECKING:
     from tvmerge.protocols import Judge
 
 _LEFT_OUT = re.compile(r"```.*?```|`[^`\n]*`|https?://[^\s)）」』>]+", re.DOTALL)
-_JAPANESE = re.compile(r"[\u3005-\u3007\u3041-\u309f\u30a1-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff]")
-_KANJI_BEYOND = range(0x20000, 0x323B0)
+_JAPANESE = re.compile(
+    "[\u3005-\u3007\u3041-\u309f\u30a1-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U000323af]+"
+)
 
 
 def japanese_share(text: str) -> float | None:
@@ -31,8 +32,8 @@ def japanese_share(text: str) -> float | None:
         The fraction, or None if no letters are left, as in "42".
     """
     text = unicodedata.normalize("NFKC", _LEFT_OUT.sub(" ", text))
-    letters = [character for character in text if unicodedata.category(character).startswith("L")]
-    japanese = sum(_is_japanese(character) for character in letters)
+    letters = "".join(filter(str.isalpha, text))
+    japanese = sum(map(len, _JAPANESE.findall(letters)))
     return japanese / len(letters) if letters else None
 
 
@@ -107,10 +108,6 @@ class JapaneseJudge:
             score = max(min(self._floor, score), score - self._penalty)
             note += f", under {self._min_share:g}: {judgment.score - score:g} points off"
         return replace(judgment, score=score, note="; ".join(filter(None, (judgment.note, note))))
-
-
-def _is_japanese(character: str) -> bool:
-    return bool(_JAPANESE.match(character)) or ord(character) in _KANJI_BEYOND
 
 
 if TYPE_CHECKING:
