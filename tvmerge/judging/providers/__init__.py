@@ -14,8 +14,8 @@ Most providers define a chat model (`tvmerge.judging.client.chat.ChatModel`): `r
 body that is sent, since the cache's key is computed from it; `send` sends it once, with the SDK's own retries
 turned off, and translates every error into one of `tvmerge.errors`, which must not contain the key. Prompts,
 cache, retries, limits and budget come from `tvmerge.judging.client`. Code shared by HTTP providers is in
-`tvmerge.judging.wire`. With `--max-cost`, the body must limit the reply's length by one of the parameters in
-`tvmerge.judging.client.tokens.LENGTH_PARAMETERS`, at the top of the body, or nothing bounds what a call costs.
+`tvmerge.judging.wire`. With `--max-cost`, one of `LENGTH_PARAMETERS` (`tvmerge.judging.client.tokens`) at the
+top of the body must limit the reply's length, or nothing bounds what a call costs.
 
 A study's fingerprint has the provider's name, the model, the parameters and, for an installed package, its
 version.
