@@ -1,4 +1,4 @@
-"""Fixtures shared by the suite: its own cache, no waiting for disks, and the demo's real models."""
+"""Fixtures shared by the suite: its own cache, no waiting for disks or tables, and the demo's real models."""
 
 from __future__ import annotations
 
@@ -10,6 +10,8 @@ from pathlib import Path
 
 import pytest
 import torch
+from alembic.config import Config
+from alembic.script import ScriptDirectory
 from hypothesis import HealthCheck, settings
 from sqlalchemy import Engine, Pool, event
 from sqlalchemy.engine.interfaces import DBAPIConnection
@@ -53,6 +55,22 @@ def _no_waiting_for_the_disk() -> Iterator[None]:
         event.listen(Engine, "connect", unsynced)
         yield
         event.remove(Engine, "connect", unsynced)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _tables_planned_once() -> Iterator[None]:
+    """Optuna's files on the history of its tables are read once, not three times for each new study."""
+    read, known = ScriptDirectory.from_config, dict[str | None, ScriptDirectory]()
+
+    def kept(config: Config) -> ScriptDirectory:
+        folder = config.get_main_option("script_location")
+        if folder not in known:
+            known[folder] = read(config)
+        return known[folder]
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(ScriptDirectory, "from_config", kept)
+        yield
 
 
 @pytest.fixture

@@ -38,10 +38,10 @@ class Kind:
 KINDS = {
     "TPE": Kind("TPE", TpeSettings(), 32),
     "CMA-ES": Kind("CMA-ES", CmaEsSettings(), 32),
-    "GP": Kind("GP", GpSettings(n_startup_trials=5), 12),
+    "GP": Kind("GP", GpSettings(n_startup_trials=5), 10),
     "random": Kind("random", NoSettings(), 12),
     "TPE of two": Kind("TPE", TpeSettings(), 20, objectives=2),
-    "GP of two": Kind("GP", GpSettings(n_startup_trials=5), 9, objectives=2),
+    "GP of two": Kind("GP", GpSettings(n_startup_trials=5), 8, objectives=2),
     "NSGA-II": Kind("NSGA-II", NsgaSettings(population_size=6), 32, objectives=2),
 }
 
