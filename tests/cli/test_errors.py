@@ -15,6 +15,7 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
+from tests.small_runs import few_questions
 from tvmerge.cli.app import run
 
 
@@ -22,6 +23,7 @@ from tvmerge.cli.app import run
 def models(demo_models: Path, tmp_path: Path) -> Path:
     for role in ("base", "tuned", "target"):
         shutil.copytree(demo_models / role, tmp_path / role)
+    few_questions(tmp_path / "few")
     return tmp_path
 
 
@@ -31,7 +33,7 @@ def flags(models: Path, *more: str) -> list[str]:
     return [
         "optimize",
         *own,
-        *([] if named else ["--bench-name=demo"]),
+        *([] if named else [f"--bench-name={models / 'few' / 'demo'}"]),
         "--judge=rules",
         f"--run-dir={models / 'run'}",
         "--n-trials=1",
