@@ -37,6 +37,7 @@ from tests.documents import (
     paths,
     table_keys,
 )
+from tests.small_runs import few_questions
 from tvmerge._util.assets import find
 from tvmerge.cli.app import app, run
 from tvmerge.cli.options import given
@@ -275,6 +276,7 @@ def test_the_shipped_chat_template_writes_mistrals_format(demo_models: Path) -> 
 def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A working directory in which the demo has run, with as little to do as possible."""
     folder = tmp_path_factory.mktemp("finished")
+    few_questions(folder / "benchmarks", 24)  # what a working directory has is found first
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(folder)
         patch.setenv("TVMERGE_CACHE_DIR", str(folder / "cache"))
