@@ -8,6 +8,7 @@ from dataclasses import MISSING, dataclass, field
 from typing import Any, Literal
 
 from tvmerge._util.lists import Kind
+from tvmerge._util.shown import shown
 from tvmerge.errors import ConfigError
 
 Decides = Literal["scores", "candidates", "content", "nothing"]
@@ -74,7 +75,7 @@ class Option:
             ConfigError: It is not.
         """
         least, most = self.within
-        if not math.isfinite(value):
+        if isinstance(value, float) and not math.isfinite(value):
             raise ConfigError(f"{place}{key} must be finite, got {value}")
         if least <= value <= most:
             return
@@ -82,7 +83,7 @@ class Option:
             bound = "in [0, 1]"
         else:
             bound = f"at least {least}" if value < least else f"at most {most}"
-        raise ConfigError(f"{place}{key} must be {bound}, got {value}")
+        raise ConfigError(f"{place}{key} must be {bound}, got {shown(value)}")
 
     @property
     def choices(self) -> tuple[str, ...]:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Iterable, Mapping
 from dataclasses import Field, fields
 from numbers import Integral, Real
 from typing import Any
 
+from tvmerge._util.shown import shown
 from tvmerge._util.well_formed import is_well_formed
 from tvmerge.errors import ConfigError
 from tvmerge.option import Option
@@ -63,7 +65,7 @@ def _scalar(key: str, value: Any, option: Option, place: str) -> Any:
     found = _plain(value, option.kind)
     if type(found) is not option.kind:
         raise ConfigError(
-            f"{place}{key} must be {option.kind.__name__}, got {type(value).__name__} {value!r}"
+            f"{place}{key} must be {option.kind.__name__}, got {type(value).__name__} {shown(value)}"
         )
     if isinstance(found, int | float) and not isinstance(found, bool):
         option.check_number(key, found, place)
@@ -71,9 +73,9 @@ def _scalar(key: str, value: Any, option: Option, place: str) -> Any:
         raise ConfigError(f"{place}{key} must not contain the character NUL")
     # Halves of surrogate pairs, which stand for bytes of an argument that are not UTF-8.
     if isinstance(found, str) and not is_well_formed(found):
-        raise ConfigError(f"{place}{key} must be text in UTF-8, got {found!r}")
+        raise ConfigError(f"{place}{key} must be text in UTF-8, got {shown(found)}")
     if option.choices and found not in option.choices:
-        raise ConfigError(f"{place}{key} must be one of {', '.join(option.choices)}, got {found!r}")
+        raise ConfigError(f"{place}{key} must be one of {', '.join(option.choices)}, got {shown(found)}")
     return found
 
 
@@ -82,7 +84,7 @@ def _plain(value: Any, kind: type) -> Any:
     if isinstance(value, bool):
         return value
     if kind is float and isinstance(value, Real):
-        return float(value)
+        return _float(value)
     if kind is int and isinstance(value, Integral):
         return int(value)
     if kind is str and isinstance(value, os.PathLike | str):
@@ -90,3 +92,10 @@ def _plain(value: Any, kind: type) -> Any:
     if kind is dict and isinstance(value, Mapping):
         return dict(value)
     return value
+
+
+def _float(value: Real) -> float:
+    try:
+        return float(value)
+    except OverflowError:  # a whole number of hundreds of digits
+        return math.inf if math.floor(value) > 0 else -math.inf
