@@ -10,7 +10,7 @@ from perf.fuzz.draws import Draws
 from tvmerge.errors import ProviderError, UserError
 from tvmerge.judging.batch import anthropic as anthropic_batch
 from tvmerge.judging.batch import openai as openai_batch
-from tvmerge.judging.batch.endpoint import results_of
+from tvmerge.judging.batch.results import results_of
 from tvmerge.judging.client.chat import ChatReply, ChatRequest
 from tvmerge.judging.prompts.parsing import Unreadable
 from tvmerge.judging.prompts.reply_format import RatingFormat, ReplyFormat, TurnRatingsFormat, VerdictFormat
@@ -94,7 +94,7 @@ def _check_reply(reply: ChatReply) -> None:
 
 def _check_batch(draws: Draws) -> None:
     read = draws.choice((openai_batch._result, lambda row: anthropic_batch._result(row.get("result"))))
-    for result in results_of(draws.rest(), read).values():
+    for result in results_of([draws.rest()], read).values():
         assert set(result) in ({"lost"}, {"status", "body"})
 
 

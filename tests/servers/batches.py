@@ -193,7 +193,7 @@ class OpenAIBatchServer(BatchServer, OpenAIServer):
                 "error_file_id": f"errors_{batch.name}" if batch.over else None,
                 "request_counts": {
                     "total": 0 if failed else len(batch.requests),
-                    "completed": len(batch.results),
+                    "completed": sum(result != "missing" for _, result in batch.results),
                     "failed": 0,
                 },
             }

@@ -158,7 +158,7 @@ def test_a_result_that_cannot_be_read_is_paid_for_once_and_costs_no_other_reques
     asking.server.change, asking.options = spoilt, {"patience": 1.0}
     judgments = asking.run(4)
     assert [judgment.reason for judgment in judgments if isinstance(judgment, Unrated)] == [
-        "the reply was not read: its result is too large or is not JSON"
+        "the reply was not read: its result is too large or cannot be read"
     ]
     assert sizes(asking) == [4]
     (usage,) = asking.ledger().usage()

@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import sqlite3
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import closing
+from dataclasses import replace
 from itertools import count
 from typing import Any
 
 import pytest
 
-from tests.judging.batch.asking import Asking, expected
+from tests.judging.batch.asking import KEY, Asking, expected
 from tests.servers.http import Response
 from tvmerge._util.cache import ContentCache
-from tvmerge.errors import OutageError, QuotaError, UserError
+from tvmerge.errors import ConfigError, OutageError, ProviderError, QuotaError, UserError
 from tvmerge.judging.batch import runner
 
 
@@ -197,3 +198,61 @@ def test_a_batch_that_the_key_does_not_know_is_not_sent_again(asking: Asking) ->
     with pytest.raises(UserError, match=r"does not know the batch batch_0.*No such batch.*batches\.db away"):
         asking.run(4)
     assert len(asking.server.batches) == 1
+
+
+@pytest.mark.parametrize("body", [[], 7, None, {"id": 7}, {"hello": 1}, {"error": {"message": "no"}}])
+def test_a_batch_whose_making_was_answered_by_something_else_is_looked_for(
+    asking: Asking, body: object
+) -> None:
+    asking.server.change = lambda kind, response: Response(body) if kind == "create" else response
+    with pytest.raises(ProviderError):
+        asking.run(3)
+    asking.server.change = lambda kind, response: response
+    assert asking.scores(3) == expected(3)
+    assert len(asking.server.billed) == asking.ledger().requests == 3
+
+
+@pytest.mark.parametrize("change", [{"id": "another"}, {"id": 7}, {"id": f"batch-{KEY}"}, {"id": "\x1b[31m"}])
+def test_a_description_of_another_batch_is_not_taken_for_that_of_ones_own(
+    asking: Asking, change: Mapping[str, object]
+) -> None:
+    def other(kind: str, response: Response) -> Response:
+        return replace(response, body={**response.body, **change}) if kind == "poll" else response
+
+    asking.options, asking.server.change = {"patience": 0.3}, other
+    with pytest.raises(OutageError, match="remains with it: run again") as raised:
+        asking.run(3)
+    said = "".join((str(raised.value), *asking.waits))
+    assert KEY not in said
+    assert "\x1b" not in said
+    asking.server.change = lambda kind, response: response
+    assert asking.scores(3) == expected(3)
+    assert len(asking.server.billed) == asking.ledger().requests == 3
+
+
+def test_a_key_in_the_place_of_a_batchs_id_is_not_stored(asking: Asking) -> None:
+    def named(kind: str, response: Response) -> Response:
+        return replace(response, body={**response.body, "id": KEY}) if kind == "create" else response
+
+    asking.server.change = named
+    with pytest.raises(ProviderError) as raised:
+        asking.run(3)
+    assert KEY not in str(raised.value)
+    assert KEY.encode() not in asking.store.read_bytes()
+
+
+def test_a_provider_that_keeps_asking_for_short_waits_is_waited_for_as_long_as_the_patience(
+    asking: Asking,
+) -> None:
+    busy = Response({"error": {"message": "slow down"}}, status=429, headers={"retry-after": "0"})
+    asking.options = {"patience": 0.5, "wait_for_quota": True}
+    asking.server.refuse = lambda kind: busy if kind == "poll" else None
+    with pytest.raises(OutageError, match="slow down"):
+        asking.run(3)
+
+
+def test_a_page_in_the_place_of_the_list_of_batches_is_told_at_once(asking: Asking) -> None:
+    asking.server.refuse = lambda kind: Response("<html><title>Welcome</title></html>")
+    with pytest.raises(ConfigError, match=r"cannot be asked in batches.*'Welcome'.*leave --judge-batch out"):
+        asking.run(1)
+    assert asking.server.calls == ["list"]

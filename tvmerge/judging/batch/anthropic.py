@@ -17,8 +17,9 @@ from urllib.parse import quote
 import anthropic
 import httpx2
 
-from tvmerge.judging.batch.api import CANCELLED, EXPIRED, MISSING, BatchMatch, Progress, Result
-from tvmerge.judging.batch.endpoint import Read, SdkEndpoint, is_id, results_of, whole
+from tvmerge.judging.batch.api import CANCELLED, EXPIRED, NOT_READ, BatchMatch, Progress, Result
+from tvmerge.judging.batch.endpoint import Read, SdkEndpoint, whole
+from tvmerge.judging.batch.results import results_of
 from tvmerge.judging.client.chat import ChatRequest
 from tvmerge.judging.wire.bounds import FILE_BYTES, replies_up_to
 from tvmerge.judging.wire.http import ApiKey
@@ -113,12 +114,11 @@ class AnthropicBatches(SdkEndpoint):
 
     async def results(self, progress: Progress) -> Mapping[str, Result]:
         """Return the results of all requests."""
-        results: dict[str, Result] = {}
         with replies_up_to(FILE_BYTES):
-            for path in progress.results:
-                response: httpx2.Response = await self._call(self._client.get(path, cast_to=httpx2.Response))
-                results |= results_of(response.content, lambda row: _result(row.get("result")))
-        return results
+            files: list[httpx2.Response] = [
+                await self._call(self._client.get(path, cast_to=httpx2.Response)) for path in progress.results
+            ]
+        return results_of((file.content for file in files), lambda row: _result(row.get("result")))
 
     async def _json(self, work: Awaitable[Any]) -> Any:
         response = await self._call(work)
@@ -131,7 +131,7 @@ class AnthropicBatches(SdkEndpoint):
                 "processing_status": str(status),
                 "request_counts": {} as counts,
                 **rest,
-            } if is_id(name):
+            } if self._is_id(name):
                 done = sum(whole(counts.get(word)) for word in _PROCESSED)
                 # The address that the server names may be at another host, which would get the key.
                 path = f"/v1/messages/batches/{quote(name, safe='')}/results"
@@ -156,7 +156,7 @@ def _result(result: Any) -> Result:
             return {"status": _STATUS.get(str(kind), 400), "body": error}
         case {"type": str(kind)} if kind in _LOST:
             return {"lost": _LOST[kind]}
-    return {"lost": MISSING}
+    return {"lost": NOT_READ}
 
 
 def _moment(text: Any) -> float:

@@ -15,7 +15,8 @@ EXPIRED = "the batch expired before it was processed"
 CANCELLED = "the batch was cancelled before it was processed"
 MISSING = "the batch has no result for it"
 DELETED = "the provider has deleted its result, which was billed"
-NOT_READ = "its result is too large or is not JSON"
+NOT_READ = "its result is too large or cannot be read"
+TWICE = "the batch has several replies to it, which differ"
 
 Result = Mapping[str, Any]
 """The result of one request of a batch, as JSON data: `{"status": int, "body": data}` if it was answered or

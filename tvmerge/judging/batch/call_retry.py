@@ -50,8 +50,9 @@ class CallRetry:
                 failure = error
             now = asyncio.get_running_loop().time()
             wait = backoff(attempt, failure.retry_after)
-            told_to_wait = failure.retry_after is not None and self._wait_for_quota
-            deadline = float("inf") if told_to_wait else min(deadline, now + self._patience)
+            # After a longer wait than that, the patience starts over.
+            asked_for = (failure.retry_after or 0.0) > self._patience and self._wait_for_quota
+            deadline = float("inf") if asked_for else min(deadline, now + self._patience)
             self._check(failure, now + wait > deadline)
             self._pauses.wait(call, wait, f"the judge's provider is failing; retrying then ({failure})")
             await asyncio.sleep(wait)

@@ -20,13 +20,21 @@ from tvmerge.errors import (
     TransientError,
     TvmergeError,
 )
-from tvmerge.judging.batch.api import CANCELLED, DELETED, NOT_READ, BatchApi, Result
+from tvmerge.judging.batch.api import CANCELLED, DELETED, NOT_READ, TWICE, BatchApi, Result
 from tvmerge.judging.batch.batching import Batching
 from tvmerge.judging.batch.collector import Collector
-from tvmerge.judging.batch.runner import BatchRunner, Waiting, receipt
+from tvmerge.judging.batch.runner import BatchRunner, receipt
 from tvmerge.judging.batch.slot import Slot
 from tvmerge.judging.batch.store import BatchStore, StoredBatch
-from tvmerge.judging.client.chat import ChatModel, ChatReply, ChatRequest, ChatWrapper, NotReadError
+from tvmerge.judging.batch.waiting import Waiting
+from tvmerge.judging.client.chat import (
+    ChatModel,
+    ChatReply,
+    ChatRequest,
+    ChatWrapper,
+    NotJsonError,
+    NotReadError,
+)
 from tvmerge.judging.client.ledger import Prices
 from tvmerge.judging.client.tokens import most_tokens
 
@@ -156,7 +164,7 @@ class BatchChat(ChatWrapper):
         try:
             await self._api.probe()
         except TransientError as error:
-            if error.status == _NOT_IMPLEMENTED:
+            if error.status == _NOT_IMPLEMENTED or isinstance(error, NotJsonError):
                 raise RequestError(str(error), status=error.status) from error
             raise
 
@@ -244,8 +252,8 @@ class BatchChat(ChatWrapper):
                 "the batch was cancelled at the judge's provider; its finished replies are kept: run "
                 "again to send the rest"
             )
-        if lost == NOT_READ:
-            raise NotReadError(NOT_READ)
+        if lost in (NOT_READ, TWICE):
+            raise NotReadError(str(lost))
         if lost:
             error = TransientError(str(lost))
             error.paid = lost == DELETED

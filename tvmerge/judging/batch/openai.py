@@ -15,8 +15,18 @@ from typing import Any, Literal
 import openai
 
 from tvmerge.errors import TransientError, TvmergeError
-from tvmerge.judging.batch.api import CANCELLED, EXPIRED, MISSING, BatchMatch, Progress, Result, State
-from tvmerge.judging.batch.endpoint import Read, SdkEndpoint, is_id, results_of, whole
+from tvmerge.judging.batch.api import (
+    CANCELLED,
+    EXPIRED,
+    MISSING,
+    NOT_READ,
+    BatchMatch,
+    Progress,
+    Result,
+    State,
+)
+from tvmerge.judging.batch.endpoint import Read, SdkEndpoint, whole
+from tvmerge.judging.batch.results import is_status, results_of
 from tvmerge.judging.client.chat import ChatRequest
 from tvmerge.judging.wire.bounds import FILE_BYTES, replies_up_to
 from tvmerge.judging.wire.error_details import read_error_details
@@ -84,7 +94,7 @@ class OpenAIBatches(SdkEndpoint):
         file = (f"{_MARK}-{mark}.jsonl", ("\n".join(lines) + "\n").encode(), "application/jsonl")
         data = await self._json(self._client.files.with_raw_response.create(file=file, purpose="batch"))
         match data:
-            case {"id": str(name)} if is_id(name):
+            case {"id": str(name)} if self._is_id(name):
                 return name
         raise wrong_shape(data, "a file of OpenAI's", self._key)
 
@@ -119,12 +129,9 @@ class OpenAIBatches(SdkEndpoint):
 
     async def results(self, progress: Progress) -> Mapping[str, Result]:
         """Return the results in the output file and the error file."""
-        results: dict[str, Result] = {}
         with replies_up_to(FILE_BYTES):
-            for file in progress.results:
-                response = await self._call(self._client.files.content(file))
-                results |= results_of(response.content, _result)
-        return results
+            files = [await self._call(self._client.files.content(file)) for file in progress.results]
+        return results_of((file.content for file in files), _result)
 
     async def _json(self, work: Awaitable[Any]) -> Any:
         response = await self._call(work)
@@ -132,7 +139,7 @@ class OpenAIBatches(SdkEndpoint):
 
     def _progress(self, data: Any) -> Progress:
         match data:
-            case {"id": str(name), "status": str(status)} if is_id(name):
+            case {"id": str(name), "status": str(status)} if self._is_id(name):
                 rest: Mapping[str, Any] = data
                 counts = rest.get("request_counts")
                 counts = counts if isinstance(counts, dict) else {}
@@ -144,7 +151,7 @@ class OpenAIBatches(SdkEndpoint):
                     done=whole(counts.get("completed")) + whole(counts.get("failed")),
                     created=_moment(rest),
                     lost=_LOST.get(status, MISSING),
-                    results=tuple(file for file in files if isinstance(file, str) and is_id(file)),
+                    results=tuple(file for file in files if isinstance(file, str) and self._is_id(file)),
                     error=self._refusal(rest.get("errors")) if status == "failed" else None,
                 )
         raise wrong_shape(data, "a batch of OpenAI's", self._key)
@@ -162,13 +169,13 @@ class OpenAIBatches(SdkEndpoint):
 def _result(row: Any) -> Result:
     """Return the result in a line of either file."""
     match row:
-        case {"response": {"status_code": int(status), "body": body}}:
+        case {"response": {"status_code": status, "body": body}} if is_status(status):
             return {"status": status, "body": body}
         case {"error": {"code": str(code)}} if code in _LOST:
             return {"lost": _LOST[code]}
         case {"error": error} if error:
             return {"status": 500, "body": {"error": error}}
-    return {"lost": MISSING}
+    return {"lost": NOT_READ}
 
 
 def _moment(row: Mapping[str, Any]) -> float:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import json
-import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
+from http import HTTPStatus
 from uuid import uuid4
 
 from tvmerge._util.threads import in_thread
@@ -19,44 +19,23 @@ from tvmerge.errors import (
     UserError,
 )
 from tvmerge.judging.batch.api import DELETED, MISSING, BatchApi, Progress, Result
-from tvmerge.judging.batch.call_retry import CallRetry
+from tvmerge.judging.batch.results import lacking
 from tvmerge.judging.batch.slot import Slot
 from tvmerge.judging.batch.store import BatchStore, StoredBatch
+from tvmerge.judging.batch.waiting import Waiting
 from tvmerge.judging.client.chat import NotReadError
-from tvmerge.judging.client.pauses import Pauses, clock
+from tvmerge.judging.client.pauses import clock
 
 _FIRST_LOOK = 1.0
 _LONGEST_LOOK = 60.0
 SETTLING = 10.0
 """Seconds after which a created batch is certain to be listed."""
-_TOO_MANY_REQUESTS = 429
 _KEPT = 30 * 86400.0
 """Seconds after which a provider may have deleted a batch or its results."""
 
 
 class _UnknownBatchError(UserError):
     """The provider does not know a batch."""
-
-
-@dataclass(frozen=True, slots=True)
-class Waiting:
-    """How to wait for a batch.
-
-    Attributes:
-        judge: The judge's name, for messages.
-        patience: Seconds to wait for a batch.
-        retry: Retries failed calls.
-        pauses: Shows the user what the run is waiting for.
-        note: Shows the user a note.
-        wall: Returns the seconds since 1970.
-    """
-
-    judge: str
-    patience: float
-    retry: CallRetry
-    pauses: Pauses
-    note: Callable[[str], None]
-    wall: Callable[[], float] = time.time
 
 
 class BatchRunner:
@@ -133,7 +112,8 @@ class BatchRunner:
             if progress.state == "refused":
                 await in_thread(self._store.forget, batch.number)
                 raise self._refusal(batch, progress)
-            found, lost = await self._found(progress), progress.lost
+            requested = () if old else [request.key for request in batch.requests]
+            found, lost = await self._found(progress, requested), progress.lost
         except (_UnknownBatchError, RequestError):
             if not old:
                 raise
@@ -157,10 +137,11 @@ class BatchRunner:
             try:
                 name = (await self._api.create(batch.mark, uploaded, lines)).id
             except TransientError as error:
-                attempt.in_doubt = error.sent and error.status != _TOO_MANY_REQUESTS
+                attempt.in_doubt = error.sent and error.status != HTTPStatus.TOO_MANY_REQUESTS
                 raise
-            except TvmergeError:
-                attempt.in_doubt = False
+            except TvmergeError as error:
+                # A success that describes no batch may have made one all the same.
+                attempt.in_doubt = getattr(error, "status", None) == HTTPStatus.OK
                 raise
         await in_thread(self._store.made, batch.number, name)
         return name
@@ -199,13 +180,39 @@ class BatchRunner:
 
     async def _holds(self, name: str, batch: StoredBatch) -> bool:
         """Return whether a batch consists of these requests, judging by its results once it is over."""
-        progress = await self._over(name)
-        results = await self._found(progress)
-        return results.keys() == {request.key for request in batch.requests}
+        requested = {request.key for request in batch.requests}
+        results = await self._found(await self._over(name), requested, others=True)
+        return results.keys() == requested
 
-    async def _found(self, progress: Progress) -> Mapping[str, Result]:
+    async def _found(
+        self, progress: Progress, requested: Collection[str], *, others: bool = False
+    ) -> Mapping[str, Result]:
+        """Return the results of a batch once there are as many as its provider has processed.
+
+        A request without a result is sent again, so what was processed, and may be billed, is awaited.
+
+        Args:
+            progress: Its progress.
+            requested: The keys of its requests.
+            others: Whether results with other keys count, as in a batch that may be somebody else's.
+        """
+        looked = progress
+
+        async def fetched() -> Mapping[str, Result]:
+            nonlocal looked
+            found = await self._api.results(looked)
+            known = len(found) if others else len(found.keys() & requested)
+            if less := lacking(looked, known, len(requested)):
+                again = await self._poll(progress.id)  # files may be named later
+                looked = again if again.state == "over" else looked
+                raise TransientError(
+                    f"{less} results of the batch {progress.id} are missing; to pay for its requests again, "
+                    f"move {self._store.path} away"
+                )
+            return found
+
         try:
-            return await self._retry(lambda: self._api.results(progress))
+            return await self._retry(fetched)
         except NotReadError as error:
             raise OutageError(
                 f"the results of the batch {progress.id} cannot be read ({error}); they remain with the "
@@ -229,12 +236,17 @@ class BatchRunner:
 
     async def _poll(self, name: str) -> Progress:
         try:
-            return await self._api.poll(name)
+            progress = await self._api.poll(name)
         except RequestError as error:
+            if error.status == HTTPStatus.OK:
+                raise TransientError(str(error)) from error
             raise _UnknownBatchError(
                 f"the judge's provider does not know the batch {name} with this key ({error}): set the key "
                 f"it was created with; if it no longer exists, move {self._store.path} away"
             ) from error
+        if progress.id != name:
+            raise TransientError(f"asked for the batch {name}, it describes another, {progress.id}")
+        return progress
 
     def _wait(self, progress: Progress, left: float) -> None:
         if left <= 0:

@@ -30,7 +30,7 @@ from tvmerge.judging.batch.budgeted import BudgetedBatches
 from tvmerge.judging.batch.call_retry import CallRetry
 from tvmerge.judging.batch.chat import BatchChat
 from tvmerge.judging.batch.routed import RoutedChat
-from tvmerge.judging.batch.runner import Waiting
+from tvmerge.judging.batch.waiting import Waiting
 from tvmerge.judging.client.budget import BudgetedChat
 from tvmerge.judging.client.cache import CachedChat, ReplyStore, StoringChat
 from tvmerge.judging.client.charges import ChargedChat
