@@ -6,6 +6,7 @@ Several modules: all providers get the same replies.
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Callable
 from typing import Any
 
@@ -28,6 +29,7 @@ from tvmerge.judging.client.chat import (
 )
 from tvmerge.judging.prompts.reply_format import RatingFormat
 from tvmerge.judging.registry import create_chat
+from tvmerge.judging.wire.replies import read_json
 
 SERVERS: dict[str, Callable[..., Any]] = {
     "openai": OpenAIServer,
@@ -237,3 +239,48 @@ async def test_half_a_character_becomes_a_replacement_character(provider: str) -
 async def test_choices_that_hold_nothing_are_not_called_another_protocol() -> None:
     with pytest.raises(InvalidRequestError, match="HTTP 200: not a chat completion"):
         await ask("openai", Response({"choices": [None]}))
+
+
+def said(provider: str, text: object, word: object) -> Any:
+    """The body of a reply that says `text` and ends with `word`."""
+    if provider == "anthropic":
+        usage = {"input_tokens": 1, "output_tokens": 1}
+        return {"content": [{"type": "text", "text": text}], "stop_reason": word, "usage": usage}
+    if provider == "cohere":
+        return {"message": {"content": [{"type": "text", "text": text}]}, "finish_reason": word}
+    blocks = [{"type": "text", "text": text}]
+    return {"choices": [{"message": {"content": blocks}, "finish_reason": word}]}
+
+
+@pytest.mark.parametrize("provider", SERVERS)
+@pytest.mark.parametrize("text", [[[7]], [[[7]]], ["[[7]]"], {"text": "[[7]]"}, 7, True, None])
+async def test_what_is_no_text_is_read_as_none(provider: str, text: object) -> None:
+    assert (await ask(provider, Response(said(provider, text, None)))).text == ""
+
+
+@pytest.mark.parametrize("provider", SERVERS)
+async def test_a_key_in_the_place_of_a_finish_reason_is_not_told(provider: str) -> None:
+    reply = await ask(provider, Response(said(provider, "[[7]]", KEY)))
+    assert (reply.finish, reply.finish_detail) == ("other", "***")
+
+
+@pytest.mark.parametrize("provider", SERVERS)
+@pytest.mark.parametrize("body", [{"hello": 1}, [], {"content": None}, {"choices": [7]}, 17])
+async def test_a_success_in_an_unknown_form_may_be_billed(provider: str, body: Any) -> None:
+    with pytest.raises(InvalidRequestError) as caught:
+        await ask(provider, Response(body))
+    assert caught.value.paid
+
+
+@pytest.mark.parametrize("provider", SERVERS)
+async def test_an_error_that_comes_as_a_success_is_not_billed(provider: str) -> None:
+    with pytest.raises(ProviderError) as caught:
+        await ask(provider, Response({"error": {"message": "no"}}))
+    assert not caught.value.paid
+
+
+def test_a_stream_of_a_million_broken_events_is_read_at_once() -> None:
+    begun = time.process_time()
+    with pytest.raises(NotJsonError):
+        read_json("data: {\n" * 500_000)
+    assert time.process_time() - begun < 2

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping
 
 import pytest
@@ -342,3 +343,10 @@ def test_a_limit_that_leaves_no_room_is_named_as_a_parameter() -> None:
     )
     assert isinstance(error, TooLongError)
     assert error.param == "max_tokens"
+
+
+@pytest.mark.parametrize("words", ["model" + "/" * 3990, "model" + ":" * 3990, "models " * 570])
+def test_no_words_take_long_to_be_understood(words: str) -> None:
+    begun = time.process_time()
+    translate(400, words)
+    assert time.process_time() - begun < 1

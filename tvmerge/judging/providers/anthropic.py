@@ -17,6 +17,7 @@ from tvmerge.judging.wire.http import ApiKey, lower_case
 from tvmerge.judging.wire.parameters import Capabilities, Known, ModelParameters
 from tvmerge.judging.wire.reader import ResponseReader
 from tvmerge.judging.wire.replies import body_of, connection_error, wrong_shape
+from tvmerge.judging.wire.reply_text import text_of
 from tvmerge.judging.wire.usage import usage_of
 
 MODELS: Known = (
@@ -110,16 +111,10 @@ class AnthropicChat:
 def _reply(data: Any, limits: RateLimits, key: ApiKey) -> ChatReply:
     match data:
         case {"content": [*blocks], **rest}:
-            # Thinking comes in separate blocks, which are not part of the reply.
-            texts = [
-                str(block.get("text") or "")
-                for block in blocks
-                if isinstance(block, dict) and block.get("type") == "text"
-            ]
             return ChatReply(
-                text=key.blotted("".join(texts)),
+                text=key.blotted(text_of(blocks)),
                 finish=finish_of(rest.get("stop_reason")),
-                finish_detail=unknown_word(rest.get("stop_reason")),
+                finish_detail=key.blotted(unknown_word(rest.get("stop_reason"))),
                 usage=_usage(rest.get("usage")),
                 limits=limits,
             )

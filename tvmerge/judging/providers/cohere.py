@@ -16,6 +16,7 @@ from tvmerge.judging.wire.http import ApiKey, lower_case
 from tvmerge.judging.wire.parameters import ModelParameters
 from tvmerge.judging.wire.reader import ResponseReader
 from tvmerge.judging.wire.replies import body_of, connection_error, wrong_shape
+from tvmerge.judging.wire.reply_text import text_of
 from tvmerge.judging.wire.usage import usage_of
 
 if TYPE_CHECKING:
@@ -110,16 +111,10 @@ async def _keep(response: httpx.Response) -> None:
 def _reply(data: Any, limits: RateLimits, key: ApiKey) -> ChatReply:
     match data:
         case {"message": {} as message, **rest}:
-            blocks = message.get("content")
-            texts = [
-                str(block.get("text") or "")
-                for block in (blocks if isinstance(blocks, list) else ())
-                if isinstance(block, dict) and block.get("type") == "text"
-            ]
             return ChatReply(
-                text=key.blotted("".join(texts)),
+                text=key.blotted(text_of(message.get("content"))),
                 finish=finish_of(rest.get("finish_reason")),
-                finish_detail=unknown_word(rest.get("finish_reason")),
+                finish_detail=key.blotted(unknown_word(rest.get("finish_reason"))),
                 usage=_usage(rest.get("usage")),
                 limits=limits,
             )

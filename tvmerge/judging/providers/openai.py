@@ -163,7 +163,7 @@ def _reply(data: Any, limits: RateLimits, key: ApiKey) -> ChatReply:
                 finish="refused" if refused else "failed" if failure else finish_of(word),
                 finish_detail=printable(key.blotted(failure.words))[:_WORDS]
                 if failure
-                else unknown_word(word),
+                else key.blotted(unknown_word(word)),
                 usage=_usage(rest.get("usage")),
                 limits=limits,
             )

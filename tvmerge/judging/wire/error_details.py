@@ -33,6 +33,8 @@ _PAGE = re.compile(r"\s*<(!doctype|html|head|body|\?xml)\b", re.IGNORECASE)
 _EVENTS = re.compile(r"\s*(?:event|data|id|retry)?:")
 LARGEST = 2**16
 """Number of characters of an error that are read; no description of one is as long."""
+_EVENTS_READ = 1000
+"""Number of events that are read; one reply, or an error, is among the first."""
 _DEEPEST = 6
 _OBJECTS = 200
 """Number of objects in an error that are looked at."""
@@ -116,7 +118,7 @@ def is_events(body: str) -> bool:
 def events_of(body: str) -> Iterator[Any]:
     """Yield the JSON data of a stream of server-sent events, in order, without comments and `[DONE]`."""
     lines = (line.removeprefix("data:").strip() for line in body.splitlines() if line.startswith("data:"))
-    return (data for line in lines if isinstance(data := _json(line), dict | list))
+    return (data for line in islice(lines, _EVENTS_READ) if isinstance(data := _json(line), dict | list))
 
 
 def title_of(page: str) -> str:

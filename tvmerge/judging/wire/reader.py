@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from tvmerge.errors import ProviderError
 from tvmerge.judging.client.chat import ChatReply, ChatRequest
 from tvmerge.judging.client.rate_headers import RateLimits
 from tvmerge.judging.wire.error_details import ErrorDetails, error_within, read_error_details
@@ -58,6 +59,10 @@ class ResponseReader:
         if details is not None:
             error = translate(status, details, headers=headers, key=self._key)
             raise self._parameters.learn(error, request.body)
-        reply = self._reply(data, rate_limits(headers), self._key)
+        try:
+            reply = self._reply(data, rate_limits(headers), self._key)
+        except ProviderError as error:
+            error.paid = True  # a success that is no error, in whatever form, may be billed
+            raise
         self._parameters.answered(request.body)
         return reply

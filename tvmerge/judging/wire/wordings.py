@@ -92,7 +92,8 @@ NO_MODEL_CODES = frozenset(
 )
 _GONE = r"(?:found|exist|available|decommissioned|deprecated|retired|shut down|a valid model)"
 NO_MODEL_WORDS = re.compile(
-    rf"\bmodels?\b[ :/]*(?:['\"`]?[\w./:@-]+['\"`]?,? )?(?:is |are |was |were |has been |have been |does )?"
+    r"\bmodels?\b[ :/]{0,3}(?:['\"`]?[\w./:@-]+['\"`]?,? )?"
+    r"(?:is |are |was |were |has been |have been |does )?"
     rf"(?:not |no longer |n't |isn't |doesn't )*{_GONE}|(?:unknown|no such|invalid) model\b"
     r"|not a valid model|model identifier is invalid|not found the model|no endpoints found|模型不存在"
     r"|not have access to (?:the )?model",
