@@ -7,6 +7,7 @@ import json
 import re
 import zlib
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -100,6 +101,41 @@ async def test_no_redirect_takes_the_key_to_another_host(provider: str, status: 
             await ask(provider, Response({}, status=status, headers={"location": location}))
         assert caught.value.certain
         assert not other.requests
+
+
+@pytest.mark.parametrize(
+    "where", ["javascript:alert(1)", "http://[::1", "http://127.0.0.1:99999/", "//evil/"]
+)
+@pytest.mark.parametrize("provider", SERVERS)
+async def test_a_redirect_to_what_is_no_address_of_the_server_is_refused(provider: str, where: str) -> None:
+    with pytest.raises(InvalidRequestError, match="redirect to another host"):
+        await ask(provider, Response({}, status=307, headers={"location": where}))
+
+
+@pytest.mark.parametrize("provider", SERVERS)
+async def test_no_cookie_is_kept(provider: str) -> None:
+    def script(request: Request, number: int) -> Response:
+        cookies = {"set-cookie": f"c{number}={'v' * 4000}; path=/"}
+        return replace(SERVERS[provider][1], headers=cookies)
+
+    with SERVERS[provider][0](script=script) as server:
+        model = create_chat(a_spec(server.base_url, provider=provider, model="m"), {"TEST_KEY": KEY})
+        for _ in range(2):
+            await model.send(model.request("", "x", RatingFormat()))
+        await model.close()
+    assert not any("cookie" in request.headers for request in server.requests)
+
+
+@pytest.mark.parametrize("provider", SERVERS)
+@pytest.mark.parametrize("encoding", ["gzip", "br"])
+@pytest.mark.parametrize("status", [200, 500])
+async def test_a_reply_that_cannot_be_decompressed_may_be_billed(
+    provider: str, encoding: str, status: int
+) -> None:
+    body = SERVERS[provider][1].body
+    with pytest.raises((TransientError, InvalidRequestError)) as caught:
+        await ask(provider, Response(body, status=status, headers={"content-encoding": encoding}))
+    assert caught.value.paid == (status == 200)
 
 
 async def test_a_redirect_on_the_same_is_followed() -> None:

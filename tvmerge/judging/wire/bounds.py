@@ -13,6 +13,7 @@ import zlib
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
+from http.cookiejar import CookieJar, DefaultCookiePolicy
 from types import ModuleType
 from typing import Any
 
@@ -63,8 +64,10 @@ def client_arguments(library: ModuleType, endpoint: str) -> dict[str, Any]:
         "headers": {"Accept-Encoding": "gzip, deflate"},
         "event_hooks": {
             "request": [_request_hook(library.URL(endpoint))],
-            "response": [_response_hook(library)],
+            "response": [_response_hook(library, library.URL(endpoint))],
         },
+        # A cookie would come back with every request, and nothing bounds their number.
+        "cookies": CookieJar(DefaultCookiePolicy(allowed_domains=())),
         "follow_redirects": True,
         "max_redirects": _REDIRECTS,
     }
@@ -79,14 +82,14 @@ def _request_hook(home: Any) -> Callable[[Any], Awaitable[None]]:
     return hook
 
 
-def _response_hook(library: ModuleType) -> Callable[[Any], Awaitable[None]]:
+def _response_hook(library: ModuleType, home: Any) -> Callable[[Any], Awaitable[None]]:
     bounded = type("BoundedStream", (_BoundedStream, library.AsyncByteStream), {})
 
     async def hook(response: Any) -> None:
         status, headers = response.status_code, response.headers
-        if response.has_redirect_location and status not in _KEEPS_METHOD:
-            raise _redirected(f"(HTTP {status}) to {headers['location']}", "correct base_url")
-        window = _window(headers.get("content-encoding", ""))
+        if response.has_redirect_location:
+            _check_redirect(library, home, response)
+        window = _window(headers.get("content-encoding", ""), success=status < _NO_SUCCESS)
         # What follows is decompressed already, and decoded only from encodings of text.
         headers.pop("content-encoding", None)
         if not _is_text_encoding(response.charset_encoding):
@@ -94,6 +97,19 @@ def _response_hook(library: ModuleType) -> Callable[[Any], Awaitable[None]]:
         response.stream = bounded(response.stream, window, _MOST.get(), success=status < _NO_SUCCESS)
 
     return hook
+
+
+def _check_redirect(library: ModuleType, home: Any, response: Any) -> None:
+    """Raise an error if a redirect leads to another host, to no address, or changes the request."""
+    where = response.headers["location"]
+    if response.status_code not in _KEEPS_METHOD:
+        raise _redirected(f"(HTTP {response.status_code}) to {where}", "correct base_url")
+    try:
+        same = _same_host(home, response.request.url.join(where))
+    except (library.InvalidURL, ValueError):
+        same = False
+    if not same:
+        raise _redirected(f"to another host, {where}", "if you trust it with the key, set base_url")
 
 
 def _redirected(where: str, advice: str) -> InvalidRequestError:
@@ -111,7 +127,7 @@ def _same_host(home: Any, url: Any) -> bool:
     return ways[0] == ways[1] or ways == [("http", 80), ("https", 443)]
 
 
-def _window(encoding: str) -> int | None:
+def _window(encoding: str, *, success: bool) -> int | None:
     """Return zlib's number for a compression; None for no compression."""
     name = encoding.strip().lower()
     if name in ("", "identity"):
@@ -119,7 +135,9 @@ def _window(encoding: str) -> int | None:
     if name in _ENCODINGS:
         return _ENCODINGS[name]
     said = f"a reply compressed as '{printable(name)[:_SHOWN]}', which was not asked for"
-    raise InvalidRequestError(f"the judge's server sends {said}: check base_url", said=said, certain=True)
+    error = InvalidRequestError(f"the judge's server sends {said}: check base_url", said=said, certain=True)
+    error.paid = success
+    raise error
 
 
 def _is_text_encoding(name: str | None) -> bool:
@@ -147,7 +165,7 @@ class _BoundedStream:
         self._success = success
 
     async def __aiter__(self) -> AsyncIterator[bytes]:
-        size, unpacker = 0, None if self._window is None else _Unpacker(self._window)
+        size, unpacker = 0, None if self._window is None else _Unpacker(self._window, success=self._success)
         async for sent in self._stream:
             for piece in (sent,) if unpacker is None else unpacker.pieces(sent):
                 size += len(piece)
@@ -169,9 +187,11 @@ class _Unpacker:
 
     Args:
         window: zlib's number for the compression.
+        success: Whether it is a reply, which may be billed even if it cannot be read.
     """
 
-    def __init__(self, window: int) -> None:
+    def __init__(self, window: int, *, success: bool) -> None:
+        self._success = success
         # Some servers send "deflate" without zlib's frame.
         self._other = -zlib.MAX_WBITS if window == zlib.MAX_WBITS else None
         self._zlib = zlib.decompressobj(window)
@@ -192,6 +212,8 @@ class _Unpacker:
             return self._zlib.decompress(sent, _PIECE)
         except zlib.error as error:
             if self._other is None:
-                raise TransientError(f"the reply cannot be decompressed: {error}") from None
+                unread = TransientError(f"the reply cannot be decompressed: {error}")
+                unread.paid = self._success
+                raise unread from None
         self._zlib, self._other = zlib.decompressobj(self._other), None
         return self._piece(sent)
