@@ -98,4 +98,4 @@ def _float(value: Real) -> float:
     try:
         return float(value)
     except OverflowError:  # a whole number of hundreds of digits
-        return math.inf if math.floor(value) > 0 else -math.inf
+        return math.inf if int(value) > 0 else -math.inf
