@@ -14,7 +14,7 @@ _LONGEST = 200
 def shown(value: object) -> str:
     """Return `repr(value)`, cut if it is long.
 
-    Python refuses to print a whole number of more than 4,300 digits, such as a long hexadecimal one in a file.
+    Python does not print whole numbers of more than 4,300 digits, such as long hexadecimal ones in a file.
     """
     if isinstance(value, int) and abs(value) >= _LONG_NUMBER:
         return f"a number of {math.floor(math.log10(abs(value))) + 1:,} digits"

@@ -94,8 +94,8 @@ def _plain(value: Any, kind: type) -> Any:
     return value
 
 
-def _float(value: Real) -> float:
+def _float(value: Any) -> float:
     try:
         return float(value)
     except OverflowError:  # a whole number of hundreds of digits
-        return math.inf if int(value) > 0 else -math.inf
+        return math.inf if value > 0 else -math.inf
