@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 import tvmerge
+from tests.small_runs import few_questions
 
-SMALL = {
+SMALL: dict[str, Any] = {
     "n_trials": 3,
     "max_new_tokens": 4,
     "confirm_candidates": 1,
@@ -19,9 +21,18 @@ SMALL = {
 """Settings of a demo that takes seconds: three trials that answer all questions, each in large batches."""
 
 
-def small_flags() -> list[str]:
-    """Return `SMALL` as flags of the command line."""
-    shown = {k: ",".join(map(str, v)) if isinstance(v, tuple) else v for k, v in SMALL.items()}
+Small = dict[str, Any]
+
+
+@pytest.fixture(scope="session")
+def small(tmp_path_factory: pytest.TempPathFactory) -> Small:
+    """`SMALL` with few of the demo's questions, where it does not matter how many are asked."""
+    return SMALL | {"bench_name": (str(few_questions(tmp_path_factory.mktemp("few"))),)}
+
+
+def small_flags(settings: Small = SMALL) -> list[str]:
+    """Return `SMALL`, or such settings, as flags of the command line."""
+    shown = {k: ",".join(map(str, v)) if isinstance(v, tuple) else v for k, v in settings.items()}
     return [f"--{key.replace('_', '-')}={value}" for key, value in shown.items()]
 
 

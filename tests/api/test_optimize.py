@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
+import signal
 import subprocess
 import sys
 import threading
@@ -13,14 +15,15 @@ from typing import Any
 import pytest
 
 import tvmerge
-from tests.api.conftest import SMALL, small_flags
+from tests import ready
+from tests.api.conftest import Small, small_flags
 from tvmerge.errors import ConfigError, OutputError
 
 
-def test_a_run_is_silent_unless_asked(run_dir: Path) -> None:
+def test_a_run_is_silent_unless_asked(small: Small, run_dir: Path) -> None:
     script = (
         "import tvmerge\n"
-        f"config = tvmerge.testing.demo_config(run_dir={str(run_dir)!r}, **{SMALL!r})\n"
+        f"config = tvmerge.testing.demo_config(run_dir={str(run_dir)!r}, **{small!r})\n"
         "tvmerge.plan(config)\n"
         "result = tvmerge.optimize(config)\n"
         "tvmerge.load_result(result.folder), tvmerge.status(result.folder)\n"
@@ -32,10 +35,10 @@ def test_a_run_is_silent_unless_asked(run_dir: Path) -> None:
 
 
 def test_progress_goes_to_a_function_or_to_standard_error(
-    run_dir: Path, capsys: pytest.CaptureFixture[str]
+    small: Small, run_dir: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     lines: list[str] = []
-    config = tvmerge.testing.demo_config(run_dir=run_dir, **SMALL)
+    config = tvmerge.testing.demo_config(run_dir=run_dir, **small)
     tvmerge.optimize(config, progress=lines.append)
     assert any(line.startswith("search 3/3") for line in lines)
     assert any(line.startswith("model: ") for line in lines)
@@ -46,17 +49,19 @@ def test_progress_goes_to_a_function_or_to_standard_error(
     assert "search 3/3" in shown.err
 
 
-def test_a_failed_upload_withholds_nothing(run_dir: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_failed_upload_withholds_nothing(
+    small: Small, run_dir: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr("tvmerge.run.optimize.check_upload", lambda repo: None)
     monkeypatch.setenv("HF_ENDPOINT", "http://127.0.0.1:9")
-    config = tvmerge.testing.demo_config(run_dir=run_dir, push_to_hub="owner/merged", **SMALL)
+    config = tvmerge.testing.demo_config(run_dir=run_dir, push_to_hub="owner/merged", **small)
     with pytest.raises(OutputError, match=f"To upload it later: hf upload owner/merged {run_dir}/model"):
         tvmerge.optimize(config)
     for name in ("result.json", "report.html", "trials.jsonl", "model/model.safetensors"):
         assert (run_dir / name).is_file()
 
 
-def test_a_run_that_begins_where_another_is_to_write_its_model_stays(run_dir: Path) -> None:
+def test_a_run_that_begins_where_another_is_to_write_its_model_stays(small: Small, run_dir: Path) -> None:
     out = run_dir.with_name("out")
 
     def progress(line: str) -> None:
@@ -64,16 +69,16 @@ def test_a_run_that_begins_where_another_is_to_write_its_model_stays(run_dir: Pa
             (out / "other").mkdir(parents=True)
             (out / "other" / ".study").write_text("other")
 
-    config = tvmerge.testing.demo_config(run_dir=run_dir, output_dir=out, overwrite=True, **SMALL)
+    config = tvmerge.testing.demo_config(run_dir=run_dir, output_dir=out, overwrite=True, **small)
     with pytest.raises(OutputError, match="out holds the results of another run; choose a separate folder"):
         tvmerge.optimize(config, progress=progress)
     assert [path.name for path in out.rglob("*")] == ["other", ".study"]
 
 
-async def test_a_run_works_while_a_loop_is_running(run_dir: Path) -> None:
+async def test_a_run_works_while_a_loop_is_running(small: Small, run_dir: Path) -> None:
     here = threading.current_thread()
     threads: list[threading.Thread] = []
-    config = tvmerge.testing.demo_config(run_dir=run_dir, **SMALL)
+    config = tvmerge.testing.demo_config(run_dir=run_dir, **small)
     result = tvmerge.optimize(config, progress=lambda _: threads.append(threading.current_thread()))
     assert len(result.trials) == 3
     assert threads
@@ -81,8 +86,8 @@ async def test_a_run_works_while_a_loop_is_running(run_dir: Path) -> None:
     assert tvmerge.plan(config, n_trials=4).left == 1
 
 
-async def test_the_loop_goes_on_while_a_run_is_awaited(run_dir: Path) -> None:
-    config = tvmerge.testing.demo_config(run_dir=run_dir, **SMALL)
+async def test_the_loop_goes_on_while_a_run_is_awaited(small: Small, run_dir: Path) -> None:
+    config = tvmerge.testing.demo_config(run_dir=run_dir, **small)
     running = asyncio.create_task(tvmerge.optimize_async(config))
     turns = 0
     while not running.done():
@@ -92,13 +97,13 @@ async def test_the_loop_goes_on_while_a_run_is_awaited(run_dir: Path) -> None:
     assert len((await running).trials) == 3
 
 
-async def test_a_run_that_is_cancelled_goes_on_where_it_stopped(run_dir: Path) -> None:
+async def test_a_run_that_is_cancelled_goes_on_where_it_stopped(small: Small, run_dir: Path) -> None:
     told = asyncio.Event()
     loop = asyncio.get_running_loop()
-    config = tvmerge.testing.demo_config(run_dir=run_dir, **{**SMALL, "n_trials": 6})
+    config = tvmerge.testing.demo_config(run_dir=run_dir, **{**small, "n_trials": 12})
 
     def progress(line: str) -> None:
-        if line.startswith("search 1/6"):
+        if line.startswith("search 1/12"):
             loop.call_soon_threadsafe(told.set)
 
     running = asyncio.create_task(tvmerge.optimize_async(config, progress=progress))
@@ -107,31 +112,39 @@ async def test_a_run_that_is_cancelled_goes_on_where_it_stopped(run_dir: Path) -
     with pytest.raises(asyncio.CancelledError):
         await running
     before = tvmerge.status(run_dir)
-    assert 1 <= before.told < 6
+    assert 1 <= before.told < 12
     assert not before.held
-    assert len((await tvmerge.optimize_async(config)).trials) == 6
+    assert len((await tvmerge.optimize_async(config)).trials) == 12
+
+
+def stopped(run_dir: Path, in_loop: bool) -> None:
+    """A run in a process of its own, stopped by Ctrl+C, and what is left of it there."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # a suite in the background ignores it
+
+    def progress(line: str) -> None:
+        if "answers  trial" in line:
+            os.kill(os.getpid(), signal.SIGINT)
+
+    def work() -> None:
+        config = tvmerge.testing.demo_config(run_dir=run_dir, n_trials=4, max_new_tokens=4)
+        tvmerge.optimize(config, progress=progress)
+
+    async def cell() -> None:
+        work()
+
+    try:
+        if in_loop:
+            asyncio.new_event_loop().run_until_complete(cell())
+        else:
+            work()
+    except KeyboardInterrupt:
+        left = [t.name for t in threading.enumerate() if t.name.startswith("tvmerge")]
+        sys.stdout.write(f"stopped {left} {signal.getsignal(signal.SIGINT) is signal.default_int_handler}")
 
 
 @pytest.mark.parametrize("in_loop", [False, True], ids=["plain", "notebook"])
-def test_ctrl_c_ends_a_run_and_keeps_what_is_done(run_dir: Path, in_loop: bool) -> None:
-    script = (
-        "import asyncio, os, signal, threading, tvmerge\n"
-        "signal.signal(signal.SIGINT, signal.default_int_handler)\n"  # a suite in the background ignores it
-        "def progress(line):\n"
-        "    if 'answers  trial' in line:\n"
-        "        os.kill(os.getpid(), signal.SIGINT)\n"
-        "def work():\n"
-        f"    config = tvmerge.testing.demo_config(run_dir={str(run_dir)!r}, n_trials=4, max_new_tokens=4)\n"
-        "    tvmerge.optimize(config, progress=progress)\n"
-        "async def cell():\n"
-        "    work()\n"
-        "try:\n"
-        f"    {'asyncio.new_event_loop().run_until_complete(cell())' if in_loop else 'work()'}\n"
-        "except KeyboardInterrupt:\n"
-        "    left = [t.name for t in threading.enumerate() if t.name.startswith('tvmerge')]\n"
-        "    print('stopped', left, signal.getsignal(signal.SIGINT) is signal.default_int_handler)\n"
-    )
-    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False)
+def test_ctrl_c_ends_a_run_and_keeps_what_is_done(run_dir: Path, in_loop: bool, tmp_path: Path) -> None:
+    done = ready.call(tmp_path / "logs", stopped, run_dir, in_loop)
     assert done.stdout.strip() == "stopped [] True", done.stderr
     found = tvmerge.status(run_dir)
     assert found.answers is not None
@@ -169,14 +182,14 @@ def test_settings_that_are_lacking_are_named() -> None:
 
 
 def test_a_study_of_the_command_line_goes_on_in_python(
-    run_dir: Path, capsys: pytest.CaptureFixture[str]
+    small: Small, run_dir: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     from tvmerge.cli.app import run
 
-    flags = small_flags()
+    flags = small_flags(small)
     assert run(["demo", f"--run-dir={run_dir}", "--weight-min=0", *flags]) == 0
     result = tvmerge.optimize(
-        tvmerge.testing.demo_config(run_dir=run_dir, **{**SMALL, "n_trials": 4, "weight_min": 0})
+        tvmerge.testing.demo_config(run_dir=run_dir, **{**small, "n_trials": 4, "weight_min": 0})
     )
     assert len(result.trials) == 4
     assert json.loads((run_dir / "result.json").read_text(encoding="utf-8"))["trials"]["failed"] == 0

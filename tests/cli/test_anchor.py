@@ -5,13 +5,14 @@ Several modules: a whole run, with two providers on the loopback.
 
 from __future__ import annotations
 
+import contextlib
+import io
 import math
 import os
 import re
-import subprocess
-import sys
+import signal
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -20,6 +21,7 @@ import optuna
 import pytest
 
 from examples.demo.generate import fresh_questions, question_row
+from tests import ready
 from tests.cli.judged import read_lines, write_lines
 from tests.servers import rules
 from tests.servers.anthropic_server import AnthropicServer, message
@@ -81,23 +83,56 @@ class Judges:
         return cheap, dear
 
 
-@pytest.fixture
-def judges(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Judges]:
-    monkeypatch.setenv("TVMERGE_CACHE_DIR", str(tmp_path / "cache"))
-    monkeypatch.setenv("OPENAI_API_KEY", "k")
-    monkeypatch.setenv("ANTHROPIC_API_KEY", "k")
-    with CheapServer() as cheap, AnthropicServer(script=dear_reply) as dear:
+@contextlib.contextmanager
+def served(folder: Path) -> Iterator[Judges]:
+    """The two judges, and a benchmark and a cache of their own."""
+    with (
+        pytest.MonkeyPatch.context() as patch,
+        CheapServer() as cheap,
+        AnthropicServer(script=dear_reply) as dear,
+    ):
+        patch.setenv("TVMERGE_CACHE_DIR", str(folder / "cache"))
+        patch.setenv("OPENAI_API_KEY", "k")
+        patch.setenv("ANTHROPIC_API_KEY", "k")
         for name, provider, url, price in (
             ("cheap", "openai", cheap.base_url, 0.1),
             ("dear", "anthropic", dear.url, 2.0),
         ):
-            (tmp_path / f"{name}.toml").write_text(
+            (folder / f"{name}.toml").write_text(
                 f'provider = "{provider}"\nmodel = "{name}-model"\nbase_url = "{url}"\n'
                 f"price_input = {price}\nprice_output = {5 * price}\n",
                 encoding="utf-8",
             )
-        write_lines(tmp_path / "bench" / "question.jsonl", map(question_row, fresh_questions(20, seed=6)))
-        yield Judges(cheap, dear, tmp_path)
+        write_lines(folder / "bench" / "question.jsonl", map(question_row, fresh_questions(20, seed=6)))
+        yield Judges(cheap, dear, folder)
+
+
+@pytest.fixture
+def judges(tmp_path: Path) -> Iterator[Judges]:
+    """The two judges of a test of its own."""
+    with served(tmp_path) as found:
+        yield found
+
+
+@dataclass
+class Finished:
+    """A run that nothing disturbed: its judges, and what it said."""
+
+    judges: Judges
+    out: str
+    err: str
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory: pytest.TempPathFactory) -> Finished:
+    out, err = io.StringIO(), io.StringIO()
+    with (
+        served(tmp_path_factory.mktemp("finished")) as judges,
+        contextlib.redirect_stdout(out),
+        contextlib.redirect_stderr(err),
+    ):
+        assert run(flags(judges)) == 0
+    return Finished(judges, out.getvalue(), err.getvalue())
 
 
 def flags(judges: Judges, *more: str, anchor: str = f"dear.toml={FRACTION}", name: str = "run") -> list[str]:
@@ -129,12 +164,8 @@ def table(folder: Path) -> list[tuple[Any, ...]]:
     return [(t.number, t.params, t.values, t.state.name, t.user_attrs) for t in trials(folder)]
 
 
-def test_the_anchor_rates_the_sample_of_the_search_and_all_held_out_answers(
-    judges: Judges, capsys: pytest.CaptureFixture[str]
-) -> None:
-    assert run(flags(judges)) == 0
-    said = capsys.readouterr()
-    folder = judges.folder / "run"
+def test_the_anchor_rates_the_sample_of_the_search_and_all_held_out_answers(finished: Finished) -> None:
+    folder = finished.judges.folder / "run"
     logged = read_lines(folder / "model_judgment" / "cheap-dear_single.jsonl")
     rated = {name: {_about(row) for row in logged if row["judge"][0] == name} for name in ("cheap", "dear")}
     recipes = {str(trial.number): Recipe(trial.params) for trial in trials(folder)}
@@ -149,10 +180,10 @@ def test_the_anchor_rates_the_sample_of_the_search_and_all_held_out_answers(
         assert all(None not in scores for _, _, _, scores, _ in rows)
     held_out = read_lines(folder / "holdout" / "model_judgment" / "dear_single.jsonl")
     assert {row["judge"][0] for row in held_out} == {"dear"}
-    _check_asked(judges, logged + held_out)
-    assert "judge cheap: " in said.out
-    assert "judge dear: " in said.out
-    assert "at equal cost the variance of a score is" in said.err
+    _check_asked(finished.judges, logged + held_out)
+    assert "judge cheap: " in finished.out
+    assert "judge dear: " in finished.out
+    assert "at equal cost the variance of a score is" in finished.err
     page = (folder / "report.html").read_text(encoding="utf-8")
     assert "cheap" in page
     assert "dear" in page
@@ -171,23 +202,27 @@ def _check_asked(judges: Judges, logged: list[dict[str, Any]]) -> None:
         assert prompts <= set(asked)
 
 
-def test_a_killed_run_ends_with_the_same_table_and_pays_nothing_twice(judges: Judges) -> None:
-    assert run(flags(judges, name="whole")) == 0
-    whole = tuple(map(set, judges.asked))
-    for server in (judges.cheap, judges.dear):
-        server.requests.clear()
-    environment = os.environ | {"TVMERGE_CACHE_DIR": str(judges.folder / "other")}
-    command = [sys.executable, "-m", "tvmerge", *flags(judges, name="cut")]
-    with subprocess.Popen(command, env=environment, stderr=subprocess.DEVNULL) as process:
-        while process.poll() is None and min(map(len, judges.asked)) < 8:
-            time.sleep(0.01)
-        process.kill()
-    assert process.returncode < 0
-    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+def with_cache(cache: Path, argv: Sequence[str]) -> None:
+    """A command in a process of its own."""
+    os.environ |= {"TVMERGE_CACHE_DIR": str(cache), "OPENAI_API_KEY": "k", "ANTHROPIC_API_KEY": "k"}
+    raise SystemExit(run(argv))
+
+
+def test_a_killed_run_ends_with_the_same_table_and_pays_nothing_twice(
+    judges: Judges, finished: Finished
+) -> None:
+    command, logs = flags(judges, name="cut"), judges.folder / "logs"
+    process = ready.start(logs, with_cache, judges.folder / "other", command)
+    while process.is_alive() and min(map(len, judges.asked)) < 8:
+        time.sleep(0.01)
+    process.kill()
+    process.join()
+    assert process.exitcode == -signal.SIGKILL
+    done = ready.call(logs, with_cache, judges.folder / "other", command)
     assert done.returncode == 0, done.stderr
-    assert table(judges.folder / "cut") == table(judges.folder / "whole")
-    for asked, before in zip(judges.asked, whole, strict=True):
-        assert set(asked) == before
+    assert table(judges.folder / "cut") == table(finished.judges.folder / "run")
+    for asked, before in zip(judges.asked, finished.judges.asked, strict=True):
+        assert set(asked) == set(before)
         # What was on its way when the run was killed is asked again.
         assert len(asked) - len(set(asked)) <= PARALLEL
 

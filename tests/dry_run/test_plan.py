@@ -6,7 +6,7 @@ import asyncio
 import gc
 import json
 import os
-import subprocess
+import re
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -16,11 +16,13 @@ import pytest
 from transformers import AutoModelForCausalLM
 
 from docs.run_24gb import write_headers
+from tests import ready
 from tests.merging.hub import hub
 from tests.servers import scoring
 from tests.servers.openai_server import OpenAIServer
 from tests.small_runs import small_run
 from tests.tasks.lm_eval.tiny import write_jglue
+from tvmerge.cli.app import run
 from tvmerge.config import RunConfig
 from tvmerge.dry_run.calls import likely_of, most_of
 from tvmerge.dry_run.plan import plan_run
@@ -324,6 +326,15 @@ def test_a_study_with_other_settings_is_refused(configure: Configure) -> None:
         plan(configure(n_trials=1, judge=rules, max_new_tokens=25))
 
 
+def with_its_peak(argv: list[str]) -> None:
+    """A command in a process of its own, and then the most memory that it had in use, in kB."""
+    code = run(argv)
+    # Its rusage would hold what its parent had when it forked.
+    status = Path("/proc/self/status").read_text(encoding="utf-8")
+    sys.stdout.write(re.findall(r"VmHWM:\s+(\d+)", status)[0])
+    raise SystemExit(code)
+
+
 def test_large_models_are_planned_from_their_headers(
     configure: Configure, demo_models: Path, tmp_path: Path
 ) -> None:
@@ -332,14 +343,9 @@ def test_large_models_are_planned_from_their_headers(
         write_headers(folder, {"hidden_size": 4096, "intermediate_size": 11008, "num_hidden_layers": 2})
     argv = ["optimize", "--dry-run", "--bench-name=demo", "--judge=rules"]
     argv += [f"--{role}-model={folder}" for role, folder in models.items()]
-    # A child's rusage would hold what its parent had when it forked.
-    measured = (
-        "import re, sys; from tvmerge.cli.app import run; code = run(sys.argv[1:])\n"
-        "print(re.search(r'VmHWM:\\s+(\\d+)', open('/proc/self/status').read())[1]); sys.exit(code)"
-    )
-    screen = subprocess.run(
-        [sys.executable, "-c", measured, *argv], stdout=subprocess.PIPE, text=True, check=True
-    ).stdout
+    done = ready.call(tmp_path / "logs", with_its_peak, argv)
+    assert done.returncode == 0, done.stderr
+    screen = done.stdout
     assert "unknown, because no run has used these models yet" in screen  # they were not read
     peak = int(screen.splitlines()[-1]) * 1024
     assert peak < 0.9e9  # of which the libraries take 0.6; one model would take 0.5

@@ -9,19 +9,18 @@ import json
 import os
 import re
 import shutil
-import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
 import tvmerge
+from tests import ready
 from tests.cli.judged import make_bench
 from tests.plugins.package import THINGS, add_file, install
 from tests.plugins.runs import RUNS, models, prepare
 from tvmerge.cli.app import run
 
-Done = subprocess.CompletedProcess[str]
 PACKAGE = Path(tvmerge.__file__).parent
 
 ALL_OF_THEM = """
@@ -46,16 +45,10 @@ count = 4
 """
 
 
-def command(folder: Path, cache: Path, argv: tuple[str, ...], *path: Path) -> Done:
-    """`tvmerge` in a process of its own, with these folders on its path."""
-    return subprocess.run(
-        [sys.executable, "-m", "tvmerge", *argv],
-        cwd=folder,
-        env={**os.environ, "PYTHONPATH": os.pathsep.join(map(str, path)), "TVMERGE_CACHE_DIR": str(cache)},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+def command(folder: Path, cache: Path, argv: tuple[str, ...], *path: Path) -> ready.Done:
+    """`python -m tvmerge` in a process of its own, with these folders on its path."""
+    env = {**os.environ, "TVMERGE_CACHE_DIR": str(cache)}
+    return ready.call(folder / "logs", ready.run_module, "tvmerge", argv, cwd=folder, path=path, env=env)
 
 
 @pytest.fixture(scope="module")
@@ -128,7 +121,7 @@ def installed(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def search(folder: Path, site: Path) -> Done:
+def search(folder: Path, site: Path) -> ready.Done:
     argv = ("optimize", "--config=run.toml", "--run-dir=out", "--bench-name=bench", *models())
     return command(folder, folder / "cache", argv, site, PACKAGE.parent)
 
