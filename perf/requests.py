@@ -47,7 +47,7 @@ _MOVED = {"location": "http://elsewhere.invalid/v1/chat/completions"}
 _NOW = {"retry-after": "0"}
 
 _CONTEXT = multiprocessing.get_context("forkserver")
-_CONTEXT.set_forkserver_preload(["tests.cli.killing"])  # imports what a run imports
+_CONTEXT.set_forkserver_preload(["tests.run_imports"])  # imports what a run imports
 
 FAILURES: Mapping[str, tuple[int, Response | None]] = {
     "good": (0, None),

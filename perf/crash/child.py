@@ -17,7 +17,7 @@ from unittest.mock import patch
 import huggingface_hub
 import torch
 
-import tests.cli.killing
+import tests.run_imports
 from perf.crash.stages import tell_stages
 from tvmerge.__main__ import exit_code
 

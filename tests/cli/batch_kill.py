@@ -1,9 +1,8 @@
-"""A `tvmerge` process that kills itself at a chosen step of its batches; forked ready with its imports."""
+"""A `tvmerge` process that kills itself at a chosen step of its batches."""
 
 from __future__ import annotations
 
 import contextlib
-import multiprocessing
 import os
 import signal
 from collections.abc import Callable, Mapping, Sequence
@@ -13,13 +12,8 @@ from pathlib import Path
 from typing import Any
 from unittest.mock import patch
 
-import tvmerge.judging.batch.anthropic
-import tvmerge.judging.batch.openai
-import tvmerge.run.judge_answers
-import tvmerge.run.optimize
+from tests.forking import forked
 from tvmerge.cli.app import run
-
-__all__ = ["tvmerge"]
 
 LIMIT = 120.0
 
@@ -34,11 +28,7 @@ def start(argv: Sequence[str], log: Path, env: Mapping[str, str], step: str, num
         step: `module:Class.method`, or an empty text to be left alone.
         number: Which time, from 1.
     """
-    context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload([__name__])
-    process = context.Process(target=_play, args=(list(argv), log, dict(env), step, number))
-    process.start()
-    return process
+    return forked(_play, list(argv), log, dict(env), step, number)
 
 
 def code_of(process: BaseProcess) -> int | None:

@@ -1,15 +1,12 @@
 """Small studies in processes that are killed: the demo's models, a judge over a loopback network.
 
 With races, or by blocks of questions.
-
-Imports what a run imports, so that its processes can be forked ready.
 """
 
 from __future__ import annotations
 
 import contextlib
 import json
-import multiprocessing
 import os
 import shutil
 import signal
@@ -23,17 +20,12 @@ from pathlib import Path
 from typing import Any
 from unittest.mock import patch
 
-import openai
 import optuna
 import torch
-import transformers
 
-import tvmerge.engines.transformers.engine
-import tvmerge.study.blocks.sampler
-import tvmerge.study.samplers.cma_es
-import tvmerge.study.study
 from examples.demo.generate import fresh_questions, question_row
 from tests.cli.slowness import SlowEngine, SlowJudge
+from tests.forking import forked
 from tvmerge._util.assets import bundled_demo_models
 from tvmerge._util.files import write_jsonl
 from tvmerge.cli.app import run
@@ -41,8 +33,6 @@ from tvmerge.engines.open import EngineSettings, engine_of
 from tvmerge.merging.open import Merge
 from tvmerge.protocols import Engine
 from tvmerge.study.blocks.table import BLOCKS
-
-__all__ = ["openai", "optuna", "transformers", "tvmerge"]
 
 CONFIG = "blocks.toml"
 PARALLEL = 8
@@ -229,12 +219,7 @@ def flags(folder: Path, bench: Path, setting: Setting, url: str) -> list[str]:
 
 
 def _start(folder: Path, bench: Path, setting: Setting, url: str, delays: int | None) -> BaseProcess:
-    argv = flags(folder, bench, setting, url)
-    context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload([__name__])
-    process = context.Process(target=_run, args=(argv, folder, delays), daemon=True)
-    process.start()
-    return process
+    return forked(_run, flags(folder, bench, setting, url), folder, delays)
 
 
 def _run(argv: Sequence[str], folder: Path, delays: int | None) -> None:

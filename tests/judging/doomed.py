@@ -1,11 +1,10 @@
-"""A judging process that a test kills; what it imports is heavy, so that it can be forked ready."""
+"""A judging process that a test kills."""
 
 from __future__ import annotations
 
 import asyncio
 from pathlib import Path
 
-import tvmerge.judging.providers.openai
 from tvmerge._util.cache import ContentCache
 from tvmerge._util.files import write_json
 from tvmerge.judging.client.request_policy import RequestPolicy
@@ -13,8 +12,6 @@ from tvmerge.judging.prompts.prompts import load_prompts
 from tvmerge.judging.registry import create_judge
 from tvmerge.judging.spec import JudgeSpec
 from tvmerge.records import Answer, Question, Rating
-
-__all__ = ["QUESTION", "answer", "judge_all", "tvmerge"]
 
 QUESTION = Question("q", "writing", ("数を一つ言って。",))
 

@@ -6,7 +6,6 @@ Several modules: judges with all that wraps their requests.
 from __future__ import annotations
 
 import json
-import multiprocessing
 import signal
 import threading
 from multiprocessing.process import BaseProcess
@@ -14,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.forking import forked
 from tests.judging.doomed import QUESTION, answer, judge_all
 from tests.servers import scoring
 from tests.servers.http import Request, Response
@@ -52,15 +52,8 @@ class Bill:
 
 
 def start(server: OpenAIServer, folder: Path, out: Path) -> BaseProcess:
-    context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload([judge_all.__module__])
-    process = context.Process(
-        target=judge_all,
-        args=(server.base_url, folder, out),
-        kwargs={"prompts": PROMPTS, "count": JUDGMENTS, "concurrency": CONCURRENCY},
-    )
-    process.start()
-    return process
+    settings = {"prompts": PROMPTS, "count": JUDGMENTS, "concurrency": CONCURRENCY}
+    return forked(judge_all, server.base_url, folder, out, **settings)
 
 
 def stored(folder: Path) -> set[str]:
