@@ -1,15 +1,18 @@
-"""Small models that the tests of `tvmerge merge` read and none writes to."""
+"""Small models and a small benchmark that tests of commands read and none writes to."""
 
 from __future__ import annotations
 
 import warnings
+from itertools import groupby
 from pathlib import Path
 
 import pytest
 
+from examples.demo.generate import benchmark_questions, question_row
 from tests.merging.checkpoints.lora.adapters import saved_adapter
 from tests.merging.families import saved_model
 from tests.merging.tokens import save_tokenizer
+from tvmerge._util.files import write_jsonl
 
 _WORDS = [f"w{number}" for number in range(64)]
 
@@ -26,6 +29,16 @@ def small_models(tmp_path_factory: pytest.TempPathFactory) -> Path:
         warnings.simplefilter("ignore", FutureWarning)  # peft calls what is deprecated
         saved_adapter(root / "base", root / "adapter")
     return root
+
+
+@pytest.fixture(scope="session")
+def small_bench(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A benchmark of 32 of the demo's 240 questions: of each category two to search on, and two held out."""
+    folder = tmp_path_factory.mktemp("small_bench")
+    categories = groupby(benchmark_questions(), key=lambda question: question.category)
+    chosen = [question for _, questions in categories for question in list(questions)[:4]]
+    write_jsonl(folder / "question.jsonl", map(question_row, chosen))
+    return folder
 
 
 @pytest.fixture

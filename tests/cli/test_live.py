@@ -22,13 +22,17 @@ from tests.servers.openai_server import OpenAIServer, error
 from tests.terminals import lines_of, terminal
 from tvmerge.cli.app import run
 
-SMALL = ("--n-trials=2", "--max-new-tokens=4")
-
 
 @pytest.fixture(autouse=True)
 def _surroundings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TVMERGE_CACHE_DIR", str(tmp_path / "cache"))
     monkeypatch.setenv("OPENAI_API_KEY", "test-key")
+
+
+@pytest.fixture
+def small_demo(small_bench: Path) -> list[str]:
+    """A demo that answers a few questions briefly."""
+    return ["demo", f"--bench-name={small_bench}", "--n-trials=2", "--max-new-tokens=4"]
 
 
 def events(path: Path) -> list[dict[str, Any]]:
@@ -44,16 +48,16 @@ def watched(monkeypatch: pytest.MonkeyPatch, argv: list[str], **settings: Any) -
 
 
 def test_a_terminal_shows_what_the_run_is_doing_from_its_first_line_to_the_finalists(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    small_demo: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # In one process with other tests, torch is there already.
     imports = () if "torch" in sys.modules else ("importing torch",)
-    drawn = watched(monkeypatch, ["demo", *SMALL, f"--run-dir={tmp_path / 'run'}"])
+    drawn = watched(monkeypatch, [*small_demo, f"--run-dir={tmp_path / 'run'}"])
     assert drawn[0].startswith("tvmerge searches how best to add what tuned learned to target")
     shown = "\n".join(drawn)
     for phase in (*imports, "reading and checking the models"):
         assert phase in shown
-    assert re.search(r"^search +━+ *24\d/240 answers  0:\d\d$", shown, re.MULTILINE)
+    assert re.search(r"^search +━+ *3\d/32 answers  0:\d\d$", shown, re.MULTILINE)
     assert re.search(r"^finalists +━{20} (\d+)/\1  0:\d\d$", shown, re.MULTILINE)
     assert re.search(
         r"^best \d\.\d\d ± \d\.\d\d \(trial \d+\) · weight 0 \d.* · weight 1 \d", shown, re.MULTILINE
@@ -73,8 +77,10 @@ def test_a_terminal_shows_what_the_run_is_doing_from_its_first_line_to_the_final
     ],
 )
 def test_narrow_plain_and_old_terminals_get_what_they_can_show(
+    small_demo: list[str],
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
+    *,
     settings: dict[str, Any],
     colours: bool,
     ascii_only: bool,
@@ -82,12 +88,12 @@ def test_narrow_plain_and_old_terminals_get_what_they_can_show(
     folder = tmp_path / "日本語のフォルダー"
     with terminal(monkeypatch, **settings) as (stream, seen):
         monkeypatch.setattr(sys, "stderr", stream)
-        assert run(["demo", *SMALL, f"--run-dir={folder}"]) == 0
+        assert run([*small_demo, f"--run-dir={folder}"]) == 0
     assert ("\x1b[36m" in seen[0]) is colours
     assert ("\x1b[2m" in seen[0]) or not colours
     assert seen[0].isascii() is ascii_only
     assert max(cell_len(line) for line in lines_of(seen[0])) <= settings["columns"]
-    assert re.search(r"search .*\d/240 answers", seen[0])
+    assert re.search(r"search .*\d/32 answers", seen[0])
     assert "\ufffd" not in seen[0]
 
 
@@ -115,9 +121,11 @@ def test_a_wait_for_a_rate_limit_is_shown_with_its_end_and_logged(
 
 
 @pytest.mark.parametrize("sampler", ["auto", "TPE"])
-def test_the_counts_of_the_log_are_those_of_the_study(tmp_path: Path, sampler: str) -> None:
+def test_the_counts_of_the_log_are_those_of_the_study(
+    small_demo: list[str], tmp_path: Path, sampler: str
+) -> None:
     log, folder = tmp_path / "log.jsonl", tmp_path / "run"
-    argv = ["demo", "--n-trials=4", "--max-new-tokens=4", f"--optuna-sampler={sampler}", "--quiet"]
+    argv = [*small_demo, "--n-trials=4", f"--optuna-sampler={sampler}", "--quiet"]
     assert run([*argv, f"--run-dir={folder}", f"--log-file={log}"]) == 0
     rows = events(log)
     assert all(row["time"].endswith("+00:00") for row in rows)
@@ -164,13 +172,13 @@ def test_a_merge_shows_what_it_does_and_prints_its_outputs_below(
 
 
 def test_a_quiet_run_prints_the_result_and_nothing_else(
-    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+    small_demo: list[str], tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    assert run(["demo", "-q", *SMALL, f"--run-dir={tmp_path / 'run'}"]) == 0
+    assert run([*small_demo, "-q", f"--run-dir={tmp_path / 'run'}"]) == 0
     printed = capfd.readouterr()
     assert printed.err == ""
     assert "best of the search" in printed.out
-    assert run(["demo", "-q", *SMALL, f"--run-dir={tmp_path / 'run'}", "--weight-max=3"]) == 2
+    assert run([*small_demo, "-q", f"--run-dir={tmp_path / 'run'}", "--weight-max=3"]) == 2
     printed = capfd.readouterr()
     assert printed.out == ""
     assert printed.err.startswith("error: ")
