@@ -8,27 +8,30 @@ from __future__ import annotations
 import json
 import os
 import signal
-import subprocess
 import sys
 import time
+from dataclasses import dataclass
+from multiprocessing.process import BaseProcess
 from pathlib import Path
 
 import optuna
 import pytest
 
+from tests.forking import forked
 from tests.servers.openai_server import OpenAIServer, user_prompt
+from tvmerge.__main__ import main
 
-BENCH = 12  # questions
-TRIALS = 8
+BENCH = 8  # questions
+TRIALS = 6
 DEADLINE = 600.0
 
-START = """
-import signal
-signal.signal(signal.SIGINT, signal.default_int_handler)
-from tvmerge.__main__ import main
-main()
-"""
-"""A suite that runs in the background of a shell ignores Ctrl-C, and so would its children."""
+
+@dataclass(frozen=True)
+class Started:
+    """A run in a process, and the file with its stderr."""
+
+    process: BaseProcess
+    errors: Path
 
 
 @pytest.fixture(scope="module")
@@ -44,27 +47,35 @@ def bench(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def start(folder: Path, bench: Path, models: Path, url: str) -> subprocess.Popen[str]:
-    """A run in a separate process, as a user starts it."""
+def play(argv: list[str], env: dict[str, str], errors: Path) -> None:
+    """The program as a user starts it; stderr is taken away from Python and from all below it."""
+    # A suite that runs in the background of a shell ignores Ctrl-C, and so would its children.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    os.environ |= env
+    sys.argv = ["tvmerge", *argv]
+    for descriptor, place in ((1, os.devnull), (2, errors)):
+        os.dup2(os.open(place, os.O_WRONLY | os.O_CREAT), descriptor)
+    main()
+
+
+def start(folder: Path, bench: Path, models: Path, url: str) -> Started:
+    """A run in a separate process."""
     argv = [
         *("optimize", "--bench-name", str(bench), "--judge", "gpt-4", "--judge-base-url", url),
         *(f"--{role}-model={models / role}" for role in ("target", "base", "tuned")),
         *("--run-dir", str(folder / "run"), "--study-name", "s", "--n-trials", str(TRIALS)),
         *("--trials-in-flight", "2", "--parallel", "8", "--max-new-tokens", "16", "--holdout", "0"),
     ]
-    return subprocess.Popen(
-        [sys.executable, "-c", START, *argv],
-        env={**os.environ, "TVMERGE_CACHE_DIR": str(folder / "cache"), "OPENAI_API_KEY": "k"},
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
+    folder.mkdir(exist_ok=True)
+    env = {"TVMERGE_CACHE_DIR": str(folder / "cache"), "OPENAI_API_KEY": "k"}
+    errors = folder / f"errors {time.monotonic_ns()}"
+    return Started(forked(play, argv, env, errors), errors)
 
 
-def finish(process: subprocess.Popen[str]) -> tuple[int, str]:
+def finish(run: Started) -> tuple[int | None, str]:
     """Exit code and stderr."""
-    _, errors = process.communicate(timeout=DEADLINE)
-    return process.returncode, errors
+    run.process.join(DEADLINE)
+    return run.process.exitcode, run.errors.read_text(encoding="utf-8")
 
 
 def table(folder: Path) -> list[object]:
@@ -72,9 +83,9 @@ def table(folder: Path) -> list[object]:
     return [(t.number, t.params, t.values, t.state) for t in study.trials]
 
 
-def wait_for(server: OpenAIServer, answered: int, process: subprocess.Popen[str]) -> None:
+def wait_for(server: OpenAIServer, answered: int, run: Started) -> None:
     deadline = time.monotonic() + DEADLINE
-    while server.answered < answered and process.poll() is None and time.monotonic() < deadline:
+    while server.answered < answered and run.process.is_alive() and time.monotonic() < deadline:
         time.sleep(0.005)
     assert server.answered >= answered
 
@@ -87,10 +98,10 @@ def test_a_run_interrupted_by_ctrl_c_goes_on_and_pays_for_nothing_twice(
         assert code == 0, errors
         expected, asked = table(tmp_path / "whole"), len(server.requests)
     with OpenAIServer() as server:
-        for answered in (30, 70):
+        for answered in (30, 60):
             cut = start(tmp_path / "cut", bench, demo_models, server.base_url)
             wait_for(server, answered, cut)
-            cut.send_signal(signal.SIGINT)
+            os.kill(cut.process.pid or 0, signal.SIGINT)
             code, errors = finish(cut)
             assert code == 130, errors
             assert "Traceback" not in errors
