@@ -1,7 +1,8 @@
-"""vLLM workers whose reload goes wrong without an error."""
+"""A vLLM worker whose reload goes wrong without an error."""
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -9,22 +10,25 @@ import torch
 from tvmerge.engines.remote.messages import Row
 from tvmerge.engines.vllm.worker import MergingWorker
 
+FAULT = "fault.txt"
+"""The file in the model's folder that names what goes wrong; without it, nothing does."""
 
-class DoublesANorm(MergingWorker):
-    """Applies a transformation of a weight once too often, as reloads of recurrent layers have done."""
+
+class FaultyWorker(MergingWorker):
+    """Applies a transformation of a weight once too often, as reloads of recurrent layers have done.
+
+    Or keeps the weights that it has.
+    """
 
     def tvmerge_apply(self, recipe: Row) -> Row:
-        """Become the merged model but for one tensor."""
-        reply = super().tvmerge_apply(recipe)
+        """Become the merged model, but for the fault."""
         worker: Any = self
-        with torch.no_grad():
-            dict(worker.get_model().named_parameters())["model.norm.weight"].mul_(2)
+        path = Path(worker.model_config.model) / FAULT
+        fault = path.read_text(encoding="utf-8") if path.exists() else ""
+        if fault == "changes nothing":
+            return {"end": []}
+        reply = super().tvmerge_apply(recipe)
+        if fault == "doubles a norm":
+            with torch.no_grad():
+                dict(worker.get_model().named_parameters())["model.norm.weight"].mul_(2)
         return reply
-
-
-class ChangesNothing(MergingWorker):
-    """Keeps the weights that vLLM was started with."""
-
-    def tvmerge_apply(self, recipe: Row) -> Row:
-        """Stay the target."""
-        return {"end": []}
