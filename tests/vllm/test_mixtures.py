@@ -6,7 +6,7 @@ Several modules: the vLLM engine and mixtures, where vLLM is installed.
 from __future__ import annotations
 
 import itertools
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from contextlib import closing
 from functools import partial
 from pathlib import Path
@@ -47,8 +47,17 @@ def merge(settings: MergeConfig) -> Merge:
         return open_models(settings, caches)
 
 
+@pytest.fixture(scope="module")
+def temporary(settings: MergeConfig, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """Where vLLM's folders are made."""
+    place = tmp_path_factory.mktemp("temporary")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(vllm_server, "TemporaryDirectory", partial(TemporaryDirectory, dir=place))
+        yield place
+
+
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def engine(settings: MergeConfig) -> AsyncIterator[Engine]:
+async def engine(settings: MergeConfig, temporary: Path) -> AsyncIterator[Engine]:
     opened = make_engine(settings)
     yield opened
     await opened.close()
@@ -73,22 +82,21 @@ class TestVllmEngineOnMixtures(EngineContract):
         assert all(one != two for one, two in itertools.combinations(expected[:-1], 2))
 
 
+def entries(folder: Path) -> list[Path]:
+    return list(folder.iterdir())
+
+
+@pytest.mark.asyncio(loop_scope="module")
 async def test_nothing_is_left_of_an_engine_that_was_closed_or_could_not_start(
-    demo_models: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    engine: Engine, settings: MergeConfig, merge: Merge, temporary: Path
 ) -> None:
-    settings = mixture_settings(demo_models, tmp_path, "mixtral")
-    place = tmp_path / "temporary"
-    place.mkdir()
-    monkeypatch.setattr(vllm_server, "TemporaryDirectory", partial(TemporaryDirectory, dir=place))
-    with closing(Caches()) as caches:
-        recipe = uniform(open_models(settings, caches), 1.0)
-    engine = make_engine(settings, max_model_len=10**6)
-    with pytest.raises(ConfigError, match=r"^vLLM does not start with target: "):
-        await engine.apply(recipe)
-    assert not list(place.iterdir())
-    engine = make_engine(settings)
-    await engine.apply(recipe)
-    [folder] = place.iterdir()
+    """The last test of this engine."""
+    await engine.apply(uniform(merge, 1.0))
+    [folder] = held = entries(temporary)
     assert not list(folder.glob("*.safetensors"))
+    refused = make_engine(settings, max_model_len=10**6)
+    with pytest.raises(ConfigError, match=r"^vLLM does not start with target: "):
+        await refused.apply(uniform(merge, 1.0))
+    assert entries(temporary) == held
     await engine.close()
-    assert not list(place.iterdir())
+    assert not entries(temporary)
