@@ -27,6 +27,7 @@ from tests.vllm.test_study import SMALL as VLLM_TABLE
 from tests.vllm.test_vllm_engine import SMALL, children
 from tvmerge._util.assets import find
 from tvmerge._util.caches import Caches
+from tvmerge.cli.app import run
 from tvmerge.config import MergeConfig
 from tvmerge.engines.open import EngineSettings
 from tvmerge.engines.remote.lost import EngineLostError
@@ -141,47 +142,43 @@ default = 0
 """
 
 
-def study(models: Path, folder: Path, cache: Path) -> subprocess.Popen[str]:
-    """Start a study by blocks on twelve questions."""
+def command(models: Path, folder: Path) -> list[str]:
+    """A study by blocks on twelve questions, in whose folder it is run."""
     rows = (find("benchmarks", "demo") / "question.jsonl").read_text(encoding="utf-8").splitlines()
     (folder / "bench").mkdir(parents=True, exist_ok=True)
     (folder / "bench/question.jsonl").write_text("\n".join(rows[:12]), encoding="utf-8")
     (folder / "run.toml").write_text(SETTINGS + VLLM_TABLE, encoding="utf-8")
     roles = [f"--{role}-model={models / role}" for role in ("target", "base", "tuned")]
     more = ["--bench-name=bench", "--judge=rules", "--engine=vllm", "--device=cpu", "--run-dir=run"]
-    return subprocess.Popen(
-        [sys.executable, "-m", "tvmerge", "optimize", "--config=run.toml", *roles, *more],
-        cwd=folder,
-        env={**os.environ, "TVMERGE_CACHE_DIR": str(cache)},
-        stderr=subprocess.PIPE,
-        text=True,
-    )
+    return ["optimize", "--config=run.toml", *roles, *more]
 
 
-def table(run: Path) -> list[tuple[Any, ...]]:
+def table(folder: Path) -> list[tuple[Any, ...]]:
     """The trials of a study as they are in its database."""
-    study = optuna.load_study(study_name="target-bench", storage=f"sqlite:///{run / 'study.db'}")
+    study = optuna.load_study(study_name="target-bench", storage=f"sqlite:///{folder / 'study.db'}")
     return [
         (t.number, t.params, t.values, t.state, t.user_attrs, t.intermediate_values) for t in study.trials
     ]
 
 
-def test_a_run_that_was_killed_continues_as_if_it_had_not_been(models: Path, tmp_path: Path) -> None:
-    killed, whole, cache = tmp_path / "killed", tmp_path / "whole", tmp_path / "cache"
-    first = study(models, killed, cache)
+def test_a_run_that_was_killed_continues_as_if_it_had_not_been(
+    models: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    killed, whole = tmp_path / "killed", tmp_path / "whole"
+    study = command(models, killed)
+    first = subprocess.Popen([sys.executable, "-m", "tvmerge", *study], cwd=killed, stderr=subprocess.DEVNULL)
     answered = killed / "run" / "model_answer"
     while first.poll() is None and not any(answered.glob("*.jsonl")):
         time.sleep(0.05)
     first.kill()
-    first.communicate()
-    resumed = study(models, killed, cache)
-    _, told = resumed.communicate()
-    assert resumed.returncode == 0, told
-    assert "adapters: vLLM holds 4 candidates at once" in told
+    first.wait()
+    monkeypatch.chdir(killed)
+    assert run(study) == 0
+    assert "adapters: vLLM holds 4 candidates at once" in capsys.readouterr().err
     # Its answers are stored by now, so that no engine is started.
-    other = study(models, whole, cache)
-    _, told = other.communicate()
-    assert other.returncode == 0, told
+    study = command(models, whole)
+    monkeypatch.chdir(whole)
+    assert run(study) == 0
     assert len(table(whole / "run")) >= 4
     assert table(killed / "run") == table(whole / "run")
 

@@ -8,9 +8,12 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from collections.abc import Callable, Sequence
+from contextlib import redirect_stderr
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
+from tvmerge.cli.app import run
 from tvmerge.study.storage import read_study
 
 SETTINGS = """
@@ -32,33 +35,50 @@ kv_cache_memory_bytes = 268435456
 """
 
 
-def optimize(folder: Path, engine: str, settings: str, *more: str) -> Path:
+def apart(argv: Sequence[str], told: TextIO) -> int:
+    """Run a command as users do."""
+    return subprocess.run([sys.executable, "-m", "tvmerge", *argv], stderr=told, check=False).returncode
+
+
+def here(argv: Sequence[str], told: TextIO) -> int:
+    """Run a command in this process, which has imported everything."""
+    with redirect_stderr(told):
+        return run(argv)
+
+
+def optimize(
+    folder: Path,
+    engine: str,
+    settings: str,
+    *more: str,
+    how: Callable[[Sequence[str], TextIO], int] = here,
+) -> Path:
     """Return the run folder of a study on the demo's models, greedy, in float32; `told.txt` is beside it."""
     folder.mkdir(exist_ok=True)
     (folder / "run.toml").write_text(settings, encoding="utf-8")
-    argv = [sys.executable, "-m", "tvmerge", "demo", "--engine", engine, "--device", "cpu"]
+    argv = ["demo", "--engine", engine, "--device", "cpu"]
     where = ["--config", str(folder / "run.toml"), "--run-dir", str(folder / "run")]
-    done = subprocess.run([*argv, *where, *more], capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr
-    (folder / "told.txt").write_text(done.stderr, encoding="utf-8")
+    with (folder / "told.txt").open("w", encoding="utf-8") as told:
+        code = how([*argv, *where, *more], told)
+    assert code == 0, (folder / "told.txt").read_text(encoding="utf-8")
     return folder / "run"
 
 
-def result(run: Path) -> dict[str, Any]:
+def result(folder: Path) -> dict[str, Any]:
     """What the study found."""
-    found: dict[str, Any] = json.loads((run / "result.json").read_text(encoding="utf-8"))
+    found: dict[str, Any] = json.loads((folder / "result.json").read_text(encoding="utf-8"))
     return {key: found[key] for key in ("best_trial", "weights", "search", "holdout", "finalists", "trials")}
 
 
-def answers(run: Path) -> dict[str, list[Any]]:
+def answers(folder: Path) -> dict[str, list[Any]]:
     """What each trial answered."""
-    files = sorted((run / "model_answer").glob("*.jsonl"))
+    files = sorted((folder / "model_answer").glob("*.jsonl"))
     lines = {path.stem: path.read_text(encoding="utf-8").splitlines() for path in files}
     return {trial: [json.loads(line)["choices"] for line in rows] for trial, rows in lines.items()}
 
 
 def test_a_whole_study_has_the_candidates_and_answers_of_the_transformers_engine(tmp_path: Path) -> None:
-    vllm = optimize(tmp_path / "vllm", "vllm", SETTINGS + SMALL)
+    vllm = optimize(tmp_path / "vllm", "vllm", SETTINGS + SMALL, how=apart)
     transformers = optimize(tmp_path / "transformers", "transformers", SETTINGS)
     assert result(vllm) == result(transformers)
     assert result(vllm)["trials"]["complete"] == 4
