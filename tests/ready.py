@@ -1,12 +1,8 @@
-"""Processes that are forked ready: with torch, transformers and Optuna, whose import takes seconds.
-
-Imports what a run imports, so that its processes can be forked with it, but nothing of tvmerge.
-"""
+"""Processes that are forked with the imports of a run, and what they print."""
 
 from __future__ import annotations
 
 import importlib
-import multiprocessing
 import os
 import runpy
 import sys
@@ -16,18 +12,7 @@ from multiprocessing.process import BaseProcess
 from pathlib import Path
 from typing import ParamSpec
 
-import alembic.command
-import openai
-import optuna
-import scipy.stats
-import torch
-import transformers.conversion_mapping
-import transformers.convert_slow_tokenizer
-import transformers.generation.utils
-import transformers.models.auto.tokenization_auto
-import transformers.models.mistral.modeling_mistral
-
-__all__ = ["alembic", "openai", "optuna", "scipy", "transformers"]
+from tests.forking import forked
 
 P = ParamSpec("P")
 
@@ -43,11 +28,7 @@ class Done:
 
 def start(logs: Path, function: Callable[P, object], *args: P.args, **kwargs: P.kwargs) -> BaseProcess:
     """Start a process that calls a function; what it prints goes into files in the folder `logs`."""
-    context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload([__name__])
-    process = context.Process(target=_play, args=(logs, function, args, kwargs), daemon=True)
-    process.start()
-    return process
+    return forked(_play, logs, function, args, kwargs)
 
 
 def ended(process: BaseProcess, logs: Path) -> Done:
@@ -92,5 +73,7 @@ def _play(
     logs.mkdir(parents=True, exist_ok=True)
     for number, name in ((1, "stdout"), (2, "stderr")):
         os.dup2(os.open(logs / name, os.O_WRONLY | os.O_CREAT | os.O_TRUNC), number)
+    import torch
+
     torch.set_num_threads(1)
     function(*args, **kwargs)
