@@ -87,6 +87,7 @@ def test_nothing_is_sent_while_more_answers_are_being_made(asking: Asking) -> No
                 await asyncio.sleep(3 * batching.quiet)
                 assert not asking.server.batches
                 second = asyncio.create_task(rate(judge, [2]))
+                await asyncio.sleep(10 * batching.quiet)  # until it has looked into the cache
             await asyncio.gather(first, second)
             await judge.close()
 
