@@ -112,9 +112,9 @@ async def expected(smollm2: Path, smollm2_merge: Merge) -> list[Answers]:
 
 
 def recipes(merge: Merge) -> list[Any]:
-    """Three different ones, and the first again."""
+    """Five different ones, and the first again."""
     first = uniform(merge, 0.0)
-    return [first, uniform(merge, 1.0), uneven(merge, -0.5), first]
+    return [first, uniform(merge, 1.0), uniform(merge, 0.5), uneven(merge, -0.5), uniform(merge, 1.5), first]
 
 
 @pytest.mark.asyncio(loop_scope="module")
@@ -230,8 +230,9 @@ async def test_sources_that_cannot_be_opened_in_the_worker_are_an_error_for_peop
     target = demo_models / "target"
     merger = Entry("tests.engines.entries:refused")
     engine = VllmEngine(target, ChatFormat(target), merger, stop_tokens=[2], dtype="float32", options=SMALL)
-    with pytest.raises(CheckpointError, match="there is no such model"):
-        await engine.apply(uniform(open_models(demo_models), 1.0))
+    for _ in range(2):  # also with vLLM running already
+        with pytest.raises(CheckpointError, match="there is no such model"):
+            await engine.apply(uniform(open_models(demo_models), 1.0))
     await engine.close()
 
 

@@ -64,6 +64,7 @@ class VllmEngine(VllmAnswering):
         super().__init__(server, chat, stop_tokens)
         self._merger = merger
         self._remarks: tuple[str, ...] = ()
+        self._opened = False
 
     @property
     def remarks(self) -> Sequence[str]:
@@ -74,8 +75,11 @@ class VllmEngine(VllmAnswering):
         """Become the merged model of `recipe`, and clear the prefix cache."""
         server = self._server
         if server.alive is None:
+            self._opened = False
             await server.start()
+        if not self._opened:
             await server.call("tvmerge_open", self._merger.function, dict(self._merger.settings))
+            self._opened = True
         said = await server.call("tvmerge_apply", pack_recipe(recipe))
         self._remarks = tuple(dict.fromkeys(itertools.chain(*said)))
         # Cached keys and values are those of the old weights.
