@@ -7,7 +7,8 @@ name the same imports.
 from __future__ import annotations
 
 import multiprocessing
-from collections.abc import Callable
+import os
+from collections.abc import Callable, Mapping, Sequence
 from multiprocessing.process import BaseProcess
 from typing import Any
 
@@ -16,6 +17,19 @@ def forked(target: Callable[..., object], *args: Any, **kwargs: Any) -> BaseProc
     """Start `target` in a process that ends with this one at the latest, and has its imports ready."""
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(["tests.run_imports"])
-    process = context.Process(target=target, args=args, kwargs=kwargs, daemon=True)
+    # The server has the environment of the first test that forks.
+    begun = (dict(os.environ), target, args, kwargs)
+    process = context.Process(target=_begin, args=begun, daemon=True)
     process.start()
     return process
+
+
+def _begin(
+    environment: Mapping[str, str],
+    target: Callable[..., object],
+    args: Sequence[Any],
+    kwargs: Mapping[str, Any],
+) -> None:
+    os.environ.clear()
+    os.environ.update(environment)
+    target(*args, **kwargs)

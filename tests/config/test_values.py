@@ -17,14 +17,14 @@ HUGE = 10**399
 @pytest.mark.parametrize(
     ("given", "told"),
     [
-        ({"merge_seed": HUGE}, "merge_seed must be at most 4294967295, got a number of 400 digits"),
-        ({"smooth": -HUGE}, "smooth must be at least 2, got a number of 400 digits"),
-        ({"n_trials": 16**6000}, "n_trials must be at most .*, got a number of 7,225 digits"),
+        ({"merge_seed": HUGE}, "merge_seed must be at most 4294967295, got a number of about 399 digits"),
+        ({"smooth": -HUGE}, "smooth must be at least 2, got a number of about 399 digits"),
+        ({"n_trials": 16**6000}, "n_trials must be at most .*, got a number of about 7,225 digits"),
         ({"weight_max": HUGE}, "weight_max must be finite, got inf"),
         ({"weight_min": -HUGE}, "weight_min must be finite, got -inf"),
         ({"weight_max": Fraction(HUGE)}, "weight_max must be finite, got inf"),
-        ({"study_name": 16**6000}, "study_name must be str, got int a number of 7,225 digits"),
-        ({"racing": 16**6000}, "racing must be .*, got int a number of 7,225 digits"),
+        ({"study_name": 16**6000}, "study_name must be str, got int a number of about 7,225 digits"),
+        ({"racing": 16**6000}, "racing must be .*, got int a number of about 7,225 digits"),
     ],
 )
 def test_huge_numbers_are_refused_in_one_line(given: dict[str, Any], told: str) -> None:

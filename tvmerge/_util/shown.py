@@ -17,7 +17,7 @@ def shown(value: object) -> str:
     Python does not print whole numbers of more than 4,300 digits, such as long hexadecimal ones in a file.
     """
     if isinstance(value, int) and abs(value) >= _LONG_NUMBER:
-        return f"a number of {math.floor(math.log10(abs(value))) + 1:,} digits"
+        return f"a number of about {math.ceil(math.log10(abs(value))):,} digits"
     try:
         text = repr(value)
     except ValueError:

@@ -17,7 +17,9 @@ from tests.servers.http import Response
 from tvmerge._util.cache import ContentCache
 from tvmerge.errors import ConfigError, CredentialsError, OutageError, QuotaError, UserError
 from tvmerge.judging.batch.anthropic import AnthropicBatches
+from tvmerge.judging.batch.collector import Collector
 from tvmerge.judging.batch.openai import OpenAIBatches
+from tvmerge.judging.batch.slot import Slot
 from tvmerge.judging.judges.prompted import PromptedJudge
 from tvmerge.records import Answer, Rating, Unrated
 from tvmerge.run.rating_tasks import RatingTasks, all_rated
@@ -79,7 +81,16 @@ def test_what_is_asked_live_is_sent_alone_at_the_whole_price(asking: Asking) -> 
     assert not asking.server.batches
 
 
-def test_nothing_is_sent_while_more_answers_are_being_made(asking: Asking) -> None:
+def test_nothing_is_sent_while_more_answers_are_being_made(
+    asking: Asking, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    added: list[Slot] = []
+    add = Collector.add
+
+    def watched(self: Collector, slot: Slot) -> None:
+        added.append(slot)
+        add(self, slot)
+
     async def ask() -> None:
         with asking.judge() as (judge, batching):
             with batching.hold():
@@ -87,10 +98,13 @@ def test_nothing_is_sent_while_more_answers_are_being_made(asking: Asking) -> No
                 await asyncio.sleep(3 * batching.quiet)
                 assert not asking.server.batches
                 second = asyncio.create_task(rate(judge, [2]))
-                await asyncio.sleep(10 * batching.quiet)  # until it has looked into the cache
+                async with asyncio.timeout(30):
+                    while len(added) < 3:
+                        await asyncio.sleep(0.01)
             await asyncio.gather(first, second)
             await judge.close()
 
+    monkeypatch.setattr(Collector, "add", watched)
     asyncio.run(ask())
     assert sizes(asking) == [3]
 

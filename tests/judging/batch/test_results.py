@@ -52,9 +52,18 @@ def reasons(judgments: list[Judgment]) -> list[str]:
     return [judgment.reason for judgment in judgments if isinstance(judgment, Unrated)]
 
 
-def test_two_different_replies_to_a_request_are_none_and_cost_no_other_its_own(asking: Asking) -> None:
+@pytest.mark.parametrize("more", [["[[2]]"], ["[[2]]", "[[3]]"], ["[[2]]", ""]])
+def test_two_different_replies_to_a_request_are_none_and_cost_no_other_its_own(
+    asking: Asking, more: list[str]
+) -> None:
+    """Nor is one of them, if it comes again after the others: an empty text stands for the first one."""
+
+    def several(rows: list[Row]) -> list[Row]:
+        key = rows[0]["custom_id"]
+        return [*rows, *(replied(asking, key, text) if text else rows[0] for text in more)]
+
     asking.options = _SHORT
-    asking.server.change = results(lambda rows: [*rows, replied(asking, rows[0]["custom_id"], "[[2]]")])
+    asking.server.change = results(several)
     judgments = asking.run(3)
     assert reasons(judgments) == ["the reply was not read: the batch has several replies to it, which differ"]
     assert sum(isinstance(judgment, Rating) for judgment in judgments) == 2
@@ -75,6 +84,21 @@ def test_a_reply_counts_before_a_failure_of_the_same_request(asking: Asking, fir
 
     asking.server.change = results(both)
     assert asking.scores(3) == expected(3)
+    assert len(asking.server.billed) == asking.ledger().requests == 3
+
+
+@pytest.mark.parametrize("first", [True, False])
+def test_a_result_that_cannot_be_read_may_be_billed_whatever_else_is_said_of_it(
+    asking: Asking, first: bool
+) -> None:
+    def both(rows: list[Row]) -> list[Row]:
+        unread, *others = rows
+        found = [expired(asking, unread["custom_id"]), {"custom_id": unread["custom_id"], "response": 7}]
+        return [*(found if first else reversed(found)), *others]
+
+    asking.options = _SHORT
+    asking.server.change = results(both)
+    assert reasons(asking.run(3)) == ["the reply was not read: its result is too large or cannot be read"]
     assert len(asking.server.billed) == asking.ledger().requests == 3
 
 

@@ -200,12 +200,19 @@ def test_a_batch_that_the_key_does_not_know_is_not_sent_again(asking: Asking) ->
     assert len(asking.server.batches) == 1
 
 
-@pytest.mark.parametrize("body", [[], 7, None, {"id": 7}, {"hello": 1}, {"error": {"message": "no"}}])
+@pytest.mark.parametrize(
+    "answer",
+    [
+        *map(Response, ([], 7, None, {"id": 7}, {"hello": 1}, {"error": {"message": "no"}})),
+        Response({"id": 7}, headers={"content-encoding": "br"}),
+        Response({"id": "a" * 2**22}),
+    ],
+)
 def test_a_batch_whose_making_was_answered_by_something_else_is_looked_for(
-    asking: Asking, body: object
+    asking: Asking, answer: Response
 ) -> None:
-    asking.server.change = lambda kind, response: Response(body) if kind == "create" else response
-    with pytest.raises(ProviderError):
+    asking.server.change = lambda kind, response: answer if kind == "create" else response
+    with pytest.raises((ProviderError, OutageError)):
         asking.run(3)
     asking.server.change = lambda kind, response: response
     assert asking.scores(3) == expected(3)

@@ -74,24 +74,24 @@ async def answer_well(request: ChatRequest) -> ChatReply:
     return GOOD
 
 
-def answer_when_all_have_begun(start: asyncio.Barrier) -> Answering:
-    """Answers of a run whose first one waits until each of the runs has sent a request."""
-    waited = False
+def answer_when_all_have_begun(run: int, begun: set[int], all_have: asyncio.Event) -> Answering:
+    """Answers of one of three runs, which wait until each of them has sent a request."""
 
     async def answer(request: ChatRequest) -> ChatReply:
-        nonlocal waited
-        if not waited:
-            waited = True
-            async with asyncio.timeout(30):
-                await start.wait()
+        begun.add(run)
+        if len(begun) == 3:
+            all_have.set()
+        async with asyncio.timeout(30):
+            await all_have.wait()
         return await answer_well(request)
 
     return answer
 
 
 async def test_three_runs_share_the_work_and_pay_once(tmp_path: Path) -> None:
-    start = asyncio.Barrier(3)
-    async with runs(tmp_path, *[answer_when_all_have_begun(start) for _ in range(3)]) as three:
+    begun, all_have = set[int](), asyncio.Event()
+    answering = [answer_when_all_have_begun(run, begun, all_have) for run in range(3)]
+    async with runs(tmp_path, *answering) as three:
         replies = await asyncio.gather(
             *(run.chat.send(a_request(str(n))) for run in three for n in range(24))
         )

@@ -50,7 +50,7 @@ class CallRetry:
                 failure = error
             now = asyncio.get_running_loop().time()
             wait = backoff(attempt, failure.retry_after)
-            # After a longer wait than that, the patience starts over.
+            # A provider may ask for a longer wait than the patience, which starts over after it.
             asked_for = (failure.retry_after or 0.0) > self._patience and self._wait_for_quota
             deadline = float("inf") if asked_for else min(deadline, now + self._patience)
             self._check(failure, now + wait > deadline)

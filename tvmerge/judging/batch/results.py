@@ -1,8 +1,8 @@
 """Reads the results of a batch from files of JSON lines, and settles what contradicts itself.
 
-A line that cannot be read costs no other request its result. If there are several results for a request, a
-reply counts before anything else, since it was billed. Two different replies are none: nobody knows which of
-them answers the request.
+A line that cannot be read costs no other request its result, if it can be told whose result it is. If there
+are several results for a request, a reply counts before anything else, since it was billed. Different replies
+are none: nobody knows which of them answers the request.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from tvmerge.judging.batch.api import MISSING, NOT_READ, TWICE, Progress, Result
 from tvmerge.judging.wire.bounds import REPLY_BYTES
 from tvmerge.judging.wire.replies import read_json
 
-_KEY = re.compile(rb'"custom_id" ?: ?"([0-9a-f]{64})"')
+_KEY = re.compile(rb'"custom_id"\s*:\s*"([0-9a-f]{64})"')
 _REPLIES = range(200, 300)
 _STATUSES = range(200, 600)
 
@@ -78,8 +78,11 @@ def _lines(content: bytes) -> Iterator[bytes]:
 
 def _settled(first: Result, second: Result) -> Result:
     """Return the one result of a request that has two."""
+    if first == second or first.get("lost") == TWICE:
+        return first
     replies = [result for result in (first, second) if result.get("status") in _REPLIES]
-    if len(replies) == 1:
-        return replies[0]
-    unlike = replies and first != second
-    return {"lost": TWICE} if unlike or TWICE in (first.get("lost"), second.get("lost")) else first
+    if len(replies) > 1:
+        return {"lost": TWICE}
+    # One that cannot be read may be a reply, and was billed then.
+    unread = [result for result in (first, second) if result.get("lost") == NOT_READ]
+    return next(iter(replies or unread), first)

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, replace
 from http import HTTPStatus
 from uuid import uuid4
@@ -13,6 +14,7 @@ from tvmerge._util.threads import in_thread
 from tvmerge.errors import (
     ConfigError,
     OutageError,
+    ProviderError,
     RequestError,
     TransientError,
     TvmergeError,
@@ -112,7 +114,7 @@ class BatchRunner:
             if progress.state == "refused":
                 await in_thread(self._store.forget, batch.number)
                 raise self._refusal(batch, progress)
-            requested = () if old else [request.key for request in batch.requests]
+            requested = set() if old else {request.key for request in batch.requests}
             found, lost = await self._found(progress, requested), progress.lost
         except (_UnknownBatchError, RequestError):
             if not old:
@@ -141,7 +143,12 @@ class BatchRunner:
                 raise
             except TvmergeError as error:
                 # A success that describes no batch may have made one all the same.
-                attempt.in_doubt = getattr(error, "status", None) == HTTPStatus.OK
+                attempt.in_doubt = _may_have_succeeded(error)
+                if isinstance(error, ProviderError) and error.paid:  # for this call, not for the requests
+                    raise OutageError(
+                        f"the batch may have been made, but the provider's answer was not read ({error}): "
+                        "run again"
+                    ) from error
                 raise
         await in_thread(self._store.made, batch.number, name)
         return name
@@ -181,11 +188,11 @@ class BatchRunner:
     async def _holds(self, name: str, batch: StoredBatch) -> bool:
         """Return whether a batch consists of these requests, judging by its results once it is over."""
         requested = {request.key for request in batch.requests}
-        results = await self._found(await self._over(name), requested, others=True)
+        results = await self._found(await self._over(name), requested, maybe_others=True)
         return results.keys() == requested
 
     async def _found(
-        self, progress: Progress, requested: Collection[str], *, others: bool = False
+        self, progress: Progress, requested: AbstractSet[str], *, maybe_others: bool = False
     ) -> Mapping[str, Result]:
         """Return the results of a batch once there are as many as its provider has processed.
 
@@ -194,15 +201,16 @@ class BatchRunner:
         Args:
             progress: Its progress.
             requested: The keys of its requests.
-            others: Whether results with other keys count, as in a batch that may be somebody else's.
+            maybe_others: Whether it may be somebody else's batch, which one result with another key shows.
         """
         looked = progress
 
         async def fetched() -> Mapping[str, Result]:
             nonlocal looked
             found = await self._api.results(looked)
-            known = len(found) if others else len(found.keys() & requested)
-            if less := lacking(looked, known, len(requested)):
+            others = maybe_others and found.keys() - requested
+            less = lacking(looked, len(found.keys() & requested), len(requested))
+            if less and not others:
                 again = await self._poll(progress.id)  # files may be named later
                 looked = again if again.state == "over" else looked
                 raise TransientError(
@@ -238,7 +246,7 @@ class BatchRunner:
         try:
             progress = await self._api.poll(name)
         except RequestError as error:
-            if error.status == HTTPStatus.OK:
+            if _may_have_succeeded(error):
                 raise TransientError(str(error)) from error
             raise _UnknownBatchError(
                 f"the judge's provider does not know the batch {name} with this key ({error}): set the key "
@@ -285,3 +293,10 @@ class _Attempt:
 def receipt(batch: StoredBatch, request: int) -> str:
     """Return what identifies the result of a request of a batch, in all runs."""
     return f"{batch.mark}/{request}"
+
+
+def _may_have_succeeded(error: TvmergeError) -> bool:
+    """Return whether a call that failed may have done what it was for, though its reply is of no use."""
+    return isinstance(error, ProviderError) and (
+        error.paid or getattr(error, "status", None) == HTTPStatus.OK
+    )
