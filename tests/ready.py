@@ -16,6 +16,9 @@ from tests.forking import forked
 
 P = ParamSpec("P")
 
+_LONGEST = 600.0
+"""Seconds that a process may take."""
+
 
 @dataclass(frozen=True)
 class Done:
@@ -32,8 +35,11 @@ def start(logs: Path, function: Callable[P, object], *args: P.args, **kwargs: P.
 
 
 def ended(process: BaseProcess, logs: Path) -> Done:
-    """Wait for a process to end."""
-    process.join()
+    """Wait for a process to end; one that does not is ended."""
+    process.join(_LONGEST)
+    if process.is_alive():
+        process.kill()
+        process.join()
     out, err = ((logs / name).read_text(encoding="utf-8") for name in ("stdout", "stderr"))
     return Done(process.exitcode, out, err)
 
