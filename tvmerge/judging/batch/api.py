@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from http import HTTPStatus
 from typing import Any, Literal, Protocol, runtime_checkable
 
-from tvmerge.errors import TvmergeError
+from tvmerge.errors import ProviderError, TvmergeError
 from tvmerge.judging.client.chat import ChatReply, ChatRequest
 
 State = Literal["running", "over", "refused"]
@@ -111,3 +112,10 @@ class Batched(Protocol):
 
     def batches(self) -> BatchApi:
         """The endpoint."""
+
+
+def may_have_succeeded(error: TvmergeError) -> bool:
+    """Return whether a call that failed may have done what it was for, though its reply is of no use."""
+    return isinstance(error, ProviderError) and (
+        error.paid or getattr(error, "status", None) == HTTPStatus.OK
+    )

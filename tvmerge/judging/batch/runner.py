@@ -20,7 +20,7 @@ from tvmerge.errors import (
     TvmergeError,
     UserError,
 )
-from tvmerge.judging.batch.api import DELETED, MISSING, BatchApi, Progress, Result
+from tvmerge.judging.batch.api import DELETED, MISSING, BatchApi, Progress, Result, may_have_succeeded
 from tvmerge.judging.batch.results import lacking
 from tvmerge.judging.batch.slot import Slot
 from tvmerge.judging.batch.store import BatchStore, StoredBatch
@@ -143,7 +143,7 @@ class BatchRunner:
                 raise
             except TvmergeError as error:
                 # A success that describes no batch may have made one all the same.
-                attempt.in_doubt = _may_have_succeeded(error)
+                attempt.in_doubt = may_have_succeeded(error)
                 if isinstance(error, ProviderError) and error.paid:  # for this call, not for the requests
                     raise OutageError(
                         f"the batch may have been made, but the provider's answer was not read ({error}): "
@@ -246,7 +246,7 @@ class BatchRunner:
         try:
             progress = await self._api.poll(name)
         except RequestError as error:
-            if _may_have_succeeded(error):
+            if may_have_succeeded(error):
                 raise TransientError(str(error)) from error
             raise _UnknownBatchError(
                 f"the judge's provider does not know the batch {name} with this key ({error}): set the key "
@@ -293,10 +293,3 @@ class _Attempt:
 def receipt(batch: StoredBatch, request: int) -> str:
     """Return what identifies the result of a request of a batch, in all runs."""
     return f"{batch.mark}/{request}"
-
-
-def _may_have_succeeded(error: TvmergeError) -> bool:
-    """Return whether a call that failed may have done what it was for, though its reply is of no use."""
-    return isinstance(error, ProviderError) and (
-        error.paid or getattr(error, "status", None) == HTTPStatus.OK
-    )
