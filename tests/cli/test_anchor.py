@@ -203,8 +203,8 @@ def _check_asked(judges: Judges, logged: list[dict[str, Any]]) -> None:
 
 
 def with_cache(cache: Path, argv: Sequence[str]) -> None:
-    """A command in a process of its own."""
-    os.environ |= {"TVMERGE_CACHE_DIR": str(cache), "OPENAI_API_KEY": "k", "ANTHROPIC_API_KEY": "k"}
+    """A command in a process of its own, with another cache."""
+    os.environ["TVMERGE_CACHE_DIR"] = str(cache)
     raise SystemExit(run(argv))
 
 

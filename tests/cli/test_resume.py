@@ -17,7 +17,7 @@ from pathlib import Path
 import optuna
 import pytest
 
-from tests.forking import forked
+from tests import ready
 from tests.servers.openai_server import OpenAIServer, user_prompt
 from tvmerge.__main__ import main
 
@@ -28,10 +28,10 @@ DEADLINE = 600.0
 
 @dataclass(frozen=True)
 class Started:
-    """A run in a process, and the file with its stderr."""
+    """A run in a process, and the folder with what it prints."""
 
     process: BaseProcess
-    errors: Path
+    logs: Path
 
 
 @pytest.fixture(scope="module")
@@ -47,14 +47,12 @@ def bench(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def play(argv: list[str], env: dict[str, str], errors: Path) -> None:
-    """The program as a user starts it; stderr is taken away from Python and from all below it."""
+def play(argv: list[str], env: dict[str, str]) -> None:
+    """The program as a user starts it."""
     # A suite that runs in the background of a shell ignores Ctrl-C, and so would its children.
     signal.signal(signal.SIGINT, signal.default_int_handler)
     os.environ |= env
     sys.argv = ["tvmerge", *argv]
-    for descriptor, place in ((1, os.devnull), (2, errors)):
-        os.dup2(os.open(place, os.O_WRONLY | os.O_CREAT), descriptor)
     main()
 
 
@@ -66,16 +64,15 @@ def start(folder: Path, bench: Path, models: Path, url: str) -> Started:
         *("--run-dir", str(folder / "run"), "--study-name", "s", "--n-trials", str(TRIALS)),
         *("--trials-in-flight", "2", "--parallel", "8", "--max-new-tokens", "16", "--holdout", "0"),
     ]
-    folder.mkdir(exist_ok=True)
     env = {"TVMERGE_CACHE_DIR": str(folder / "cache"), "OPENAI_API_KEY": "k"}
-    errors = folder / f"errors {time.monotonic_ns()}"
-    return Started(forked(play, argv, env, errors), errors)
+    logs = folder / "logs"
+    return Started(ready.start(logs, play, argv, env), logs)
 
 
 def finish(run: Started) -> tuple[int | None, str]:
     """Exit code and stderr."""
-    run.process.join(DEADLINE)
-    return run.process.exitcode, run.errors.read_text(encoding="utf-8")
+    done = ready.ended(run.process, run.logs)
+    return done.returncode, done.stderr
 
 
 def table(folder: Path) -> list[object]:
