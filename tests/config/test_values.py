@@ -9,9 +9,18 @@ import pytest
 
 from tvmerge.config.run import RunConfig
 from tvmerge.config.values import settings_for
+from tvmerge.engines.settings import AnswerConfig
 from tvmerge.errors import ConfigError
 
 HUGE = 10**399
+
+
+@pytest.mark.parametrize("value", [HUGE, 16**6000], ids=["large", "unprintable"])
+def test_a_huge_temperature_is_refused_in_one_line(value: int) -> None:
+    with pytest.raises(
+        ConfigError, match=r"temperature of c must be a number of at least 0, got a number of"
+    ):
+        AnswerConfig(temperature={"c": value})
 
 
 @pytest.mark.parametrize(

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import math
 import os
 from collections.abc import Iterable, Mapping
 from dataclasses import Field, fields
 from numbers import Integral, Real
 from typing import Any
 
+from tvmerge._util.as_float import as_float
 from tvmerge._util.shown import shown
 from tvmerge._util.well_formed import is_well_formed
 from tvmerge.errors import ConfigError
@@ -84,7 +84,7 @@ def _plain(value: Any, kind: type) -> Any:
     if isinstance(value, bool):
         return value
     if kind is float and isinstance(value, Real):
-        return _float(value)
+        return as_float(value)
     if kind is int and isinstance(value, Integral):
         return int(value)
     if kind is str and isinstance(value, os.PathLike | str):
@@ -92,10 +92,3 @@ def _plain(value: Any, kind: type) -> Any:
     if kind is dict and isinstance(value, Mapping):
         return dict(value)
     return value
-
-
-def _float(value: Any) -> float:
-    try:
-        return float(value)
-    except OverflowError:  # a whole number of hundreds of digits
-        return math.inf if value > 0 else -math.inf

@@ -7,6 +7,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from tvmerge._util.as_float import as_float
+from tvmerge._util.shown import shown
 from tvmerge.engines.kinds import ENGINES
 from tvmerge.errors import ConfigError
 from tvmerge.option import FROM_1, option
@@ -104,5 +106,7 @@ class AnswerConfig:
 
     def __post_init__(self) -> None:
         for category, value in (self.temperature or {}).items():
-            if type(value) not in {int, float} or not (math.isfinite(value) and value >= 0):
-                raise ConfigError(f"temperature of {category} must be a number of at least 0, got {value!r}")
+            if type(value) not in {int, float} or not 0 <= as_float(value) < math.inf:
+                raise ConfigError(
+                    f"temperature of {category} must be a number of at least 0, got {shown(value)}"
+                )

@@ -11,7 +11,9 @@ from typing import TYPE_CHECKING
 
 import torch
 
+from tvmerge._util.as_float import as_float
 from tvmerge._util.canonical import digest
+from tvmerge._util.shown import shown
 from tvmerge.errors import CheckpointError
 from tvmerge.merging.checkpoints.shards import TensorSpec
 from tvmerge.merging.deltas import as_rows
@@ -154,8 +156,8 @@ class RecipeMerger:
         problems = [f"unknown group '{name}'{near_group(name, self._names)}" for name in unknown]
         problems += [f"no weight for '{name}'" for name in self._names if name not in recipe.weights]
         for name, value in recipe.weights.items():
-            if not math.isfinite(value):
-                problems.append(f"the weight of '{name}' is {value}")
+            if not math.isfinite(as_float(value)):
+                problems.append(f"the weight of '{name}' is {shown(value)}")
             elif name in densities and not 0 <= value <= 1:
                 problems.append(f"'{name}' is {value} and must be in [0, 1]")
         if problems:

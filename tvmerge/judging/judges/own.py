@@ -9,7 +9,9 @@ from copy import copy
 from dataclasses import asdict, fields
 from typing import TYPE_CHECKING, Any
 
+from tvmerge._util.as_float import as_float
 from tvmerge._util.canonical import canonical_json, digest
+from tvmerge._util.shown import shown
 from tvmerge._util.single_flight import SingleFlight
 from tvmerge._util.well_formed import well_formed_record
 from tvmerge.errors import ConfigError
@@ -273,11 +275,13 @@ def scale_of(judge: Judge, *, compares: bool = False) -> tuple[float, float]:
         return LOSS, WIN
     given = getattr(judge, "scale", SCALE)
     try:
-        low, high = map(float, given)
+        low, high = map(as_float, given)
     except (TypeError, ValueError):
         low = high = 0.0
     if not (math.isfinite(low) and math.isfinite(high) and low < high):
-        raise ConfigError(f"the scale of the judge '{judge.name}' must be two rising numbers, got {given!r}")
+        raise ConfigError(
+            f"the scale of the judge '{judge.name}' must be two rising numbers, got {shown(given)}"
+        )
     return low, high
 
 

@@ -19,7 +19,9 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
+from tvmerge._util.as_float import as_float
 from tvmerge._util.plugins import Plugins
+from tvmerge._util.shown import shown
 from tvmerge.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -51,9 +53,9 @@ class Allowed:
             ConfigError: It is not allowed.
         """
         kind = type(value)
-        number = float(value) if isinstance(value, int | float) else math.nan
+        number = as_float(value) if isinstance(value, int | float) else math.nan
         if kind is not self.kind and not (self.kind is float and kind is int):
-            raise ConfigError(f"{where} must be {self.kind.__name__}, got {kind.__name__} {value!r}")
+            raise ConfigError(f"{where} must be {self.kind.__name__}, got {kind.__name__} {shown(value)}")
         if not (math.isfinite(number) and self.low <= number <= self.high):
             raise ConfigError(f"{where} must be {self._bounds()}, got {number:g}")
         return self.kind(value)
